@@ -1,0 +1,64 @@
+namespace MLFramework.Inference.ContinuousBatching;
+
+/// <summary>
+/// The paged side of a KV cache: blocks claimed on demand, shared between sequences with the same prefix, copied on write.
+/// Owner thread only. A method that returns false has changed nothing.
+/// </summary>
+internal interface IPagedKVCache
+{
+    /// <summary>Tokens per block.</summary>
+    int BlockSize { get; }
+
+    /// <summary>Blocks in the pool: always free + cached + referenced.</summary>
+    int TotalBlocks { get; }
+
+    /// <summary>Blocks that hold nothing.</summary>
+    int FreeBlocks { get; }
+
+    /// <summary>Blocks that hold a registered prefix and that no sequence references: reusable, and evicted when blocks run out.</summary>
+    int CachedBlocks { get; }
+
+    /// <summary>Blocks that at least one sequence references.</summary>
+    int ReferencedBlocks { get; }
+
+    /// <summary>Blocks that can be claimed now: free and cached.</summary>
+    int AvailableBlocks => FreeBlocks + CachedBlocks;
+
+    /// <summary>Bytes of keys and values per token, over all layers.</summary>
+    long BytesPerToken { get; }
+
+    /// <summary>
+    /// Gives an empty table the longest run of registered full blocks that equals the beginning of <paramref name="tokens"/>
+    /// under <paramref name="salt"/>.
+    /// </summary>
+    /// <returns>
+    /// Positions that need not be computed. At most <c>tokens.Length − 1</c>: the last position is always computed, since its logits
+    /// are needed. When it lies in a matched block, <see cref="TryReserve"/> copies that block.
+    /// </returns>
+    int Attach(BlockTable table, ReadOnlySpan<int> tokens, string salt);
+
+    /// <summary>How many positions <see cref="Attach"/> would find, without taking them.</summary>
+    int CountCached(ReadOnlySpan<int> tokens, string salt);
+
+    /// <summary>Blocks that <see cref="TryReserve"/> would have to claim for the same arguments, copies included.</summary>
+    int CountMissing(BlockTable table, int start, int end);
+
+    /// <summary>
+    /// Makes positions <paramref name="start"/> to <paramref name="end"/> (exclusive) writable: claims missing blocks, evicting cached ones,
+    /// and copies blocks among them that are shared or registered. All or nothing.
+    /// </summary>
+    /// <param name="table">The sequence's blocks; it covers at least <paramref name="start"/> positions.</param>
+    /// <param name="start">First position to be written.</param>
+    /// <param name="end">One past the last.</param>
+    /// <param name="copies">Receives the block copies to make before writing.</param>
+    bool TryReserve(BlockTable table, int start, int end, List<BlockCopy> copies);
+
+    /// <summary>Positions 0 to <c>tokens.Length</c> are computed: registers the blocks that became full, so that others can share them.</summary>
+    void Commit(BlockTable table, ReadOnlySpan<int> tokens);
+
+    /// <summary>Gives the empty table <paramref name="child"/> the blocks of the first <paramref name="tokenCount"/> positions of <paramref name="parent"/>, shared.</summary>
+    void Fork(BlockTable parent, BlockTable child, int tokenCount);
+
+    /// <summary>Empties a table. Registered blocks that nobody references any more stay cached, a sequence's tail evicted before its head.</summary>
+    void Release(BlockTable table);
+}

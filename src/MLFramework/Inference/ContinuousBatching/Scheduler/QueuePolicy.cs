@@ -1,0 +1,47 @@
+namespace MLFramework.Inference.ContinuousBatching;
+
+/// <summary>How waiting requests are ordered.</summary>
+/// <remarks>
+/// Fairness between tenants is that of the virtual token counter: Sheng et al., "Fairness in Serving Large Language Models", OSDI 2024.
+/// </remarks>
+public record class QueuePolicy
+{
+    /// <summary>The defaults.</summary>
+    public static readonly QueuePolicy Default = new();
+
+    /// <summary>Waiting this long counts as one class of priority.</summary>
+    /// <value>30 seconds.</value>
+    public TimeSpan AgingInterval { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Service charged to a tenant per prompt token computed (w_p of the paper).</summary>
+    /// <value>1.</value>
+    public double PromptTokenWeight { get; init; } = 1;
+
+    /// <summary>Service charged to a tenant per token generated (w_q of the paper).</summary>
+    /// <value>2.</value>
+    public double GeneratedTokenWeight { get; init; } = 2;
+
+    /// <summary>Shares of tenants that are to get more or less than others; a tenant not named has share 1.</summary>
+    public IReadOnlyDictionary<string, double> TenantShares { get; init; } = new Dictionary<string, double>();
+
+    /// <summary>Checks every member against its range.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">An interval, weight or share is not positive.</exception>
+    public void Validate()
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(AgingInterval, TimeSpan.Zero);
+        ThrowIfNotPositive(PromptTokenWeight, nameof(PromptTokenWeight));
+        ThrowIfNotPositive(GeneratedTokenWeight, nameof(GeneratedTokenWeight));
+        foreach (double share in TenantShares.Values)
+        {
+            ThrowIfNotPositive(share, nameof(TenantShares));
+        }
+    }
+
+    private static void ThrowIfNotPositive(double value, string name)
+    {
+        if (!(value > 0 && double.IsFinite(value)))
+        {
+            throw new ArgumentOutOfRangeException(name, value, $"{name} must be a positive number.");
+        }
+    }
+}
