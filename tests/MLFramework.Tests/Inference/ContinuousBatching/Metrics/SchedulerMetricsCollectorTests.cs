@@ -37,6 +37,14 @@ public sealed class SchedulerMetricsCollectorTests : IDisposable
     }
 
     [Test]
+    public void A_kept_iteration_tells_prefill_and_execution_apart()
+    {
+        _collector.RecordIteration(new IterationMeasurement { PrefillTokens = 512, ExecutionTime = Ms(7) });
+        IterationMetrics kept = _collector.GetRecentIterations()[0];
+        Assert.That((kept.PrefillTokens, kept.ExecutionTime), Is.EqualTo((512, Ms(7))));
+    }
+
+    [Test]
     public void A_utilization_recorded_after_its_iteration_takes_size_and_memory_from_it()
     {
         _collector.RecordIteration(new IterationResult(1, 8, 6, 0, Ms(12), 4096));
@@ -380,27 +388,43 @@ public sealed class SchedulerMetricsCollectorTests : IDisposable
         {
             if (thread == 0)
             {
-                for (int i = 0; i < 50_000; i++)
-                {
-                    collector.RecordIteration(new IterationMeasurement { RequestCount = i % 7, TokensGenerated = 1, Utilization = i % 7 });
-                }
-
-                Volatile.Write(ref done, true);
-                return;
+                Write();
             }
-
-            while (!Volatile.Read(ref done))
+            else
             {
-                MetricsSnapshot snapshot = collector.GetSnapshot();
-                if (snapshot.IterationStats.TotalIterations != snapshot.BatchStats.TotalBatches
-                    || snapshot.IterationStats.AverageUtilization != snapshot.BatchStats.AverageUtilization)
-                {
-                    torn.Add(snapshot);
-                }
+                Read();
             }
         });
 
         Assert.That(torn, Is.Empty);
+
+        void Write()
+        {
+            for (int i = 0; !Volatile.Read(ref done); i++)
+            {
+                collector.RecordIteration(new IterationMeasurement { RequestCount = 1, TokensGenerated = 1, Utilization = i % 7 });
+            }
+        }
+
+        void Read()
+        {
+            try
+            {
+                for (int i = 0; i < 50_000; i++)
+                {
+                    MetricsSnapshot snapshot = collector.GetSnapshot();
+                    if (snapshot.IterationStats.TotalIterations != snapshot.BatchStats.TotalBatches
+                        || snapshot.IterationStats.AverageUtilization != snapshot.BatchStats.AverageUtilization)
+                    {
+                        torn.Add(snapshot);
+                    }
+                }
+            }
+            finally
+            {
+                Volatile.Write(ref done, true);
+            }
+        }
     }
 
     // ---- bad input

@@ -33,7 +33,7 @@ public class TelemetryAttributesTests
     {
         foreach (T reason in Enum.GetValues<T>())
         {
-            string snakeCase = string.Concat(reason.ToString().Select((c, i) => char.IsUpper(c) && i > 0 ? $"_{char.ToLowerInvariant(c)}" : $"{char.ToLowerInvariant(c)}"));
+            string snakeCase = string.Concat(reason.ToString().Select((c, i) => char.IsUpper(c) && i > 0 ? $"_{c}" : $"{c}")).ToLowerInvariant();
             Assert.That(name(reason), Is.EqualTo(snakeCase));
         }
     }
