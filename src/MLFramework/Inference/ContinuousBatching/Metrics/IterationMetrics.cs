@@ -17,6 +17,12 @@ public record class IterationMetrics(
     long MemoryBytesUsed,
     DateTime Timestamp)
 {
+    /// <summary>Prompt positions computed; 0 when they were never told.</summary>
+    public int PrefillTokens { get; init; }
+
+    /// <summary>Duration of the executor's part; zero when it was never told.</summary>
+    public TimeSpan ExecutionTime { get; init; }
+
     /// <summary>Size of its batch over the configured maximum, in percent, 0–100; null when it was never told.</summary>
     public double? Utilization { get; init; }
 }

@@ -76,7 +76,7 @@ public sealed class SchedulerMetricsCollector : ISchedulerMetrics, IIterationObs
         ArgumentNullException.ThrowIfNull(result);
         lock (_lock)
         {
-            AddIteration_NeedsLock(new IterationSample
+            var iteration = new IterationMeasurement
             {
                 IterationNumber = result.IterationNumber,
                 RequestCount = result.RequestCount,
@@ -84,9 +84,9 @@ public sealed class SchedulerMetricsCollector : ISchedulerMetrics, IIterationObs
                 RequestsCompleted = result.RequestsCompleted,
                 ProcessingTime = result.ProcessingTime,
                 MemoryBytesUsed = result.MemoryBytesUsed,
-                Timestamp = Now,
                 Utilization = double.NaN,
-            });
+            };
+            AddIteration_NeedsLock(new IterationSample(iteration, Now));
             _iterationAwaitsBatch = true;
         }
     }
@@ -97,25 +97,8 @@ public sealed class SchedulerMetricsCollector : ISchedulerMetrics, IIterationObs
         lock (_lock)
         {
             DateTime now = Now;
-            AddIteration_NeedsLock(new IterationSample
-            {
-                IterationNumber = iteration.IterationNumber,
-                RequestCount = iteration.RequestCount,
-                TokensGenerated = iteration.TokensGenerated,
-                RequestsCompleted = iteration.RequestsCompleted,
-                ProcessingTime = iteration.ProcessingTime,
-                MemoryBytesUsed = iteration.MemoryBytesUsed,
-                Timestamp = now,
-                Utilization = iteration.Utilization,
-            });
-            AddBatch_NeedsLock(new BatchSample
-            {
-                BatchId = iteration.BatchId,
-                RequestCount = iteration.RequestCount,
-                Utilization = iteration.Utilization,
-                MemoryBytesUsed = iteration.MemoryBytesUsed,
-                Timestamp = now,
-            });
+            AddIteration_NeedsLock(new IterationSample(iteration, now));
+            AddBatch_NeedsLock(new BatchSample(iteration.BatchId, iteration.RequestCount, iteration.Utilization, iteration.MemoryBytesUsed, now));
         }
     }
 
@@ -159,13 +142,13 @@ public sealed class SchedulerMetricsCollector : ISchedulerMetrics, IIterationObs
 
         lock (_lock)
         {
-            var batch = new BatchSample { BatchId = BatchSample.UnknownId, Utilization = utilization, Timestamp = Now };
+            var batch = new BatchSample(BatchSample.UnknownId, RequestCount: 0, utilization, MemoryBytesUsed: 0, Now);
             if (_iterationAwaitsBatch)
             {
-                ref IterationSample iteration = ref _iterations.Newest;
-                iteration.Utilization = utilization;
-                batch.RequestCount = iteration.RequestCount;
-                batch.MemoryBytesUsed = iteration.MemoryBytesUsed;
+                ref IterationSample newest = ref _iterations.Newest;
+                IterationMeasurement iteration = newest.Measurement;
+                newest = newest with { Measurement = iteration with { Utilization = utilization } };
+                batch = batch with { RequestCount = iteration.RequestCount, MemoryBytesUsed = iteration.MemoryBytesUsed };
             }
 
             AddBatch_NeedsLock(batch);
@@ -302,7 +285,7 @@ public sealed class SchedulerMetricsCollector : ISchedulerMetrics, IIterationObs
         _iterations.Add(iteration);
         _iterationCount++;
         _iterationRate.Add(1);
-        _tokensInIterations += iteration.TokensGenerated;
+        _tokensInIterations += iteration.Measurement.TokensGenerated;
         CountTokens_NeedsLock();
     }
 
@@ -347,12 +330,12 @@ public sealed class SchedulerMetricsCollector : ISchedulerMetrics, IIterationObs
         int withUtilization = 0;
         for (int i = 0; i < _iterations.Count; i++)
         {
-            IterationSample iteration = _iterations[i];
+            IterationMeasurement iteration = _iterations[i].Measurement;
             requests += iteration.RequestCount;
             tokens += iteration.TokensGenerated;
             memory += iteration.MemoryBytesUsed;
             milliseconds += iteration.ProcessingTime.TotalMilliseconds;
-            if (!double.IsNaN(iteration.Utilization))
+            if (_iterations[i].HasUtilization)
             {
                 utilization += iteration.Utilization;
                 withUtilization++;
@@ -382,7 +365,7 @@ public sealed class SchedulerMetricsCollector : ISchedulerMetrics, IIterationObs
         {
             BatchSample batch = _batches[i];
             utilization += batch.Utilization;
-            if (batch.RequestCount > 0)
+            if (batch.HasSize)
             {
                 requests += batch.RequestCount;
                 memory += batch.MemoryBytesUsed;

@@ -65,8 +65,7 @@ public sealed class SlidingWindowCounter
     /// <summary>Makes the bucket of this moment the newest, and empties those that it and the time without events replace.</summary>
     private void DropOld(long elapsed)
     {
-        // A later bucket may be there already when two threads of the caller read the clock before they took turns.
-        long newest = Math.Max(_newest, elapsed / _bucketTicks);
+        long newest = elapsed / _bucketTicks;
         for (long bucket = Math.Max(_newest, newest - BucketCount) + 1; bucket <= newest; bucket++)
         {
             ref long count = ref _buckets[bucket % BucketCount];

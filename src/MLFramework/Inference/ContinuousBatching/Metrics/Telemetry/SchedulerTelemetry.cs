@@ -10,18 +10,17 @@ namespace MLFramework.Inference.ContinuousBatching;
 /// </remarks>
 internal sealed class SchedulerTelemetry : IDisposable
 {
-    /// <summary>Boundaries that the conventions prescribe, in seconds.</summary>
-    internal static readonly double[] RequestDurationBuckets =
+    // The conventions prescribe these boundaries, in seconds.
+    private static readonly double[] RequestDurationBuckets =
         [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
 
-    /// <inheritdoc cref="RequestDurationBuckets"/>
-    internal static readonly double[] TimeToFirstTokenBuckets =
+    private static readonly double[] TimeToFirstTokenBuckets =
         [0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
-    /// <inheritdoc cref="RequestDurationBuckets"/>
-    internal static readonly double[] TimePerOutputTokenBuckets =
+    private static readonly double[] TimePerOutputTokenBuckets =
         [0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5];
 
+    // These are our own.
     private static readonly double[] IterationDurationBuckets =
         [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
 
@@ -125,22 +124,12 @@ internal sealed class SchedulerTelemetry : IDisposable
     }
 
     /// <summary>A request was refused.</summary>
-    public void RequestRejected(RejectionReason reason)
-    {
-        if (_rejected.Enabled)
-        {
-            Add(_rejected, TelemetryAttributes.RejectionReason, TelemetryAttributes.Name(reason));
-        }
-    }
+    public void RequestRejected(RejectionReason reason) =>
+        Add(_rejected, TelemetryAttributes.RejectionReason, TelemetryAttributes.Name(reason));
 
     /// <summary>A request gave up its blocks.</summary>
-    public void Preempted(PreemptionReason reason)
-    {
-        if (_preempted.Enabled)
-        {
-            Add(_preempted, TelemetryAttributes.PreemptionReason, TelemetryAttributes.Name(reason));
-        }
-    }
+    public void Preempted(PreemptionReason reason) =>
+        Add(_preempted, TelemetryAttributes.PreemptionReason, TelemetryAttributes.Name(reason));
 
     /// <summary>A run of the model failed, or a request did.</summary>
     /// <param name="errorType">Name of the kind of error, of few.</param>
