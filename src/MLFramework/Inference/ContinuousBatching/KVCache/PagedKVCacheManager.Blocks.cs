@@ -23,7 +23,7 @@ public sealed partial class PagedKVCacheManager
         }
 
         table.RegisteredBlocks = table.Count;
-        int hits = NeededFrom(table.Count, tokens);
+        int hits = ReusablePositions(table.Count, tokens.Length);
         Volatile.Write(ref _queriedTokens, _queriedTokens + tokens.Length);
         Volatile.Write(ref _hitTokens, _hitTokens + hits);
         return hits;
@@ -44,7 +44,7 @@ public sealed partial class PagedKVCacheManager
             blocks++;
         }
 
-        return NeededFrom(blocks, tokens);
+        return ReusablePositions(blocks, tokens.Length);
     }
 
     int IPagedKVCache.CountMissing(BlockTable table, int start, int end)
@@ -56,9 +56,14 @@ public sealed partial class PagedKVCacheManager
     bool IPagedKVCache.TryReserve(BlockTable table, int start, int end, List<BlockCopy> copies)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
+        int first = (int)((uint)start / (uint)_blockSize);
+        if (end - start == 1 && first < table.Count && IsExclusive(table[first]) && table.PendingCopy is null)
+        {
+            return true; // a decode within its own block: the steady state
+        }
+
         RequireRange(table, start, end);
-        int first = start / _blockSize;
-        int needed = end - 1 < (first + 1) * _blockSize ? first + 1 : BlocksFor(end);
+        int needed = BlocksFor(end);
         if (CountMissing(table, first, needed) > AvailableBlocks)
         {
             return false;
@@ -127,7 +132,7 @@ public sealed partial class PagedKVCacheManager
 
     private int BlocksFor(int tokens) => (int)(((long)tokens + _blockSize - 1) / _blockSize);
 
-    /// <summary>Steps to the registered block number <paramref name="index"/> of <paramref name="tokens"/>, unless nothing of it would be of use.</summary>
+    // Steps to the registered block that holds the next tokens, unless all that it could save is the last position.
     private bool FindNext(ref PrefixNode node, int index, ReadOnlySpan<int> tokens)
     {
         int start = index * _blockSize;
@@ -142,7 +147,7 @@ public sealed partial class PagedKVCacheManager
     }
 
     // The last position is computed whether or not it is cached: its logits are needed.
-    private int NeededFrom(int blocks, ReadOnlySpan<int> tokens) => Math.Max(0, Math.Min(blocks * _blockSize, tokens.Length - 1));
+    private int ReusablePositions(int blocks, int tokens) => Math.Max(0, Math.Min(blocks * _blockSize, tokens - 1));
 
     private int CountMissing(BlockTable table, int first, int needed)
     {
