@@ -19,6 +19,7 @@ public class BatchManager
     private readonly Lock _statsLock = new();
     private BatchStats _stats = new(0, 0, 0, 0, TimeSpan.Zero);
     private (int Id, int Size, long Bytes, TimeSpan Duration) _last;
+    private bool _hasStopped;
     private int _activeCount;
     private int _nextBatchId;
     private bool _isPending;
@@ -69,6 +70,9 @@ public class BatchManager
 
     internal IReadOnlyList<Sequence> Running => _running.ByRank;
 
+    /// <summary>The running sequences, best rank first; valid until one joins or leaves.</summary>
+    internal ReadOnlySpan<Sequence> RunningSpan => _running.Span;
+
     internal BatchPlanner Planner => _planner;
 
     internal long UsageBytes => _claims.UsageBytes;
@@ -104,7 +108,7 @@ public class BatchManager
     {
         ArgumentNullException.ThrowIfNull(completedRequests);
         var ids = completedRequests.ToHashSet();
-        foreach (Sequence sequence in _running.ByRank)
+        foreach (Sequence sequence in _running.Span)
         {
             if (ids.Contains(sequence.Request.Id))
             {
@@ -121,7 +125,7 @@ public class BatchManager
     /// <summary>Takes out requests that are completed or whose token has fired, and frees what they hold, without planning anything new.</summary>
     public void RefreshBatch()
     {
-        foreach (Sequence sequence in _running.ByRank)
+        foreach (Sequence sequence in _running.Span)
         {
             if (sequence.Request.IsCompleted || sequence.Request.CancellationToken.IsCancellationRequested)
             {
@@ -196,6 +200,7 @@ public class BatchManager
         if (sequence.State == SequenceState.Running)
         {
             _claims.Release(sequence);
+            _hasStopped = true;
         }
         else if (sequence.State == SequenceState.AwaitingPrompt)
         {
@@ -208,6 +213,12 @@ public class BatchManager
 
     internal void RemoveStopped()
     {
+        if (!_hasStopped)
+        {
+            return;
+        }
+
+        _hasStopped = false;
         _running.RemoveStopped();
         Volatile.Write(ref _activeCount, _running.Count);
     }
@@ -230,7 +241,7 @@ public class BatchManager
     /// <summary>Used by hand: the caller appended tokens to the request, not to the sequence.</summary>
     private void TakeGeneratedTokens()
     {
-        foreach (Sequence sequence in _running.ByRank)
+        foreach (Sequence sequence in _running.Span)
         {
             List<int> generated = sequence.Request.GeneratedTokenIds;
             for (int i = sequence.TokenCount - sequence.PromptLength; i < generated.Count; i++)

@@ -58,6 +58,7 @@ internal sealed class BatchPlanner(
 
     private void ScheduleDecodes(Batch batch, int group, IAdmissionGate? gate)
     {
+        // By index: a claim may preempt from the end of the list.
         for (int i = 0; i < running.Count; i++)
         {
             Sequence sequence = running[i];

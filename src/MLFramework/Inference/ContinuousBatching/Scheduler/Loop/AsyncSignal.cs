@@ -15,6 +15,12 @@ internal sealed class AsyncSignal : IValueTaskSource
     /// <summary>Gives the signal; from any thread.</summary>
     public void Set()
     {
+        // Given and not yet taken: whoever takes it looks for work after that, and finds what we did before this line.
+        if (Volatile.Read(ref _isSet))
+        {
+            return;
+        }
+
         lock (_lock)
         {
             if (!_isWaiting)

@@ -145,7 +145,7 @@ internal sealed partial class IterationEngine
             EndExpired(expired);
         }
 
-        foreach (Sequence sequence in _batches.Running)
+        foreach (Sequence sequence in _batches.RunningSpan)
         {
             if (sequence.LimitTimestamp <= now)
             {
@@ -249,10 +249,11 @@ internal sealed partial class IterationEngine
         }
 
         int generated = 0;
+        ReadOnlySpan<int> tokens = _runner.Tokens;
         for (int i = 0; i < batch.Size; i++)
         {
             ScheduledTokens scheduled = batch.ScheduleAt(i);
-            if (DefectOf(scheduled, output, out TokenLogProbs? logProbs) is { } defect)
+            if (DefectOf(scheduled, output, tokens[i], out TokenLogProbs? logProbs) is { } defect)
             {
                 // Before its blocks are committed: what it computed must not be found by others.
                 Fail(scheduled.Sequence, defect);
@@ -263,7 +264,7 @@ internal sealed partial class IterationEngine
             if (scheduled.ProducesToken)
             {
                 generated++;
-                Append(scheduled.Sequence, output.GeneratedTokens[scheduled.Request.Id], logProbs, now);
+                Append(scheduled.Sequence, tokens[i], logProbs, now);
                 EndIfComplete(scheduled.Sequence, output.IsEosReached[i]);
             }
         }
@@ -315,7 +316,7 @@ internal sealed partial class IterationEngine
     }
 
     /// <summary>What is wrong with one request's part of an output that is well-formed as a whole.</summary>
-    private static Exception? DefectOf(in ScheduledTokens scheduled, BatchOutput output, out TokenLogProbs? logProbs)
+    private static Exception? DefectOf(in ScheduledTokens scheduled, BatchOutput output, int token, out TokenLogProbs? logProbs)
     {
         Request request = scheduled.Request;
         logProbs = null;
@@ -329,7 +330,6 @@ internal sealed partial class IterationEngine
             return null;
         }
 
-        int token = output.GeneratedTokens[request.Id];
         if (!OutputCheck.HasFiniteLogit(output, request.Id, token))
         {
             return new ModelOutputException($"The logit of request {request.Id}'s token {token} is not a finite number; the model's weights or its keys and values are damaged.");

@@ -14,6 +14,10 @@ internal sealed partial class ModelRunner(IModelExecutor executor, int iteration
     private const int ExpectationFactor = 10;
 
     private CancellationTokenSource _giveUp = new();
+    private int[] _tokens = [];
+
+    /// <summary>The tokens of the last successful run in the order of its batch, −1 where none was due.</summary>
+    public ReadOnlySpan<int> Tokens => _tokens;
 
     /// <summary>Runs a batch.</summary>
     /// <param name="batch">What to compute.</param>
@@ -36,7 +40,12 @@ internal sealed partial class ModelRunner(IModelExecutor executor, int iteration
         try
         {
             BatchOutput output = run.IsCompleted ? await run : await run.WaitAsync(timeout, time, stop);
-            ModelOutputException? defect = OutputCheck.Validate(batch, output, vocabularySize);
+            if (_tokens.Length < batch.Size)
+            {
+                _tokens = new int[batch.Size * 2];
+            }
+
+            ModelOutputException? defect = OutputCheck.Validate(batch, output, vocabularySize, _tokens);
             return defect is null ? new RunOutcome(output, null, false) : new RunOutcome(null, defect, false);
         }
         catch (Exception e) when (run.IsCompleted)
