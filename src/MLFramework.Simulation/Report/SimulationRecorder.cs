@@ -1,0 +1,259 @@
+using MLFramework.Inference.ContinuousBatching;
+
+namespace MLFramework.Simulation;
+
+/// <summary>
+/// Gathers a report while a simulation runs: from the driver what arrives and is refused, from the executor's steps when tokens
+/// appear, from the scheduler how requests end. Constant work and no allocation per token.
+/// </summary>
+internal sealed class SimulationRecorder : ISchedulerMetrics
+{
+    private readonly TimeProvider _clock;
+    private readonly long _origin;
+    private readonly ServiceObjectives _objectives;
+    private readonly FairnessMeter _fairness;
+    private readonly Dictionary<RequestId, RequestTimeline> _alive = [];
+    private readonly SortedDictionary<RejectionReason, int> _rejected = [];
+    private readonly List<LatencyHistogram> _firstTokenByTenant = [];
+    private readonly LatencyHistogram _queue = new();
+    private readonly LatencyHistogram _firstToken = new();
+    private readonly LatencyHistogram _interToken = new();
+    private readonly LatencyHistogram _endToEnd = new();
+    private int _arrived;
+    private int _completed;
+    private int _timedOut;
+    private int _cancelled;
+    private int _failed;
+    private int _metObjectives;
+    private int _waiting;
+    private int _peakWaiting;
+    private int _preemptions;
+    private long _promptTokens;
+    private long _cachedTokens;
+    private long _promptTokensServed;
+    private long _generatedTokens;
+    private long _batchSizes;
+    private long _steps;
+    private TimeSpan _lastEnd;
+
+    public SimulationRecorder(TimeProvider clock, ServiceObjectives objectives, QueuePolicy policy)
+    {
+        _clock = clock;
+        _origin = clock.GetTimestamp();
+        _objectives = objectives;
+        _fairness = new FairnessMeter(policy.PromptTokenWeight, policy.GeneratedTokenWeight);
+    }
+
+    /// <summary>Requests accepted that have not ended.</summary>
+    public int Alive => _alive.Count;
+
+    /// <summary>Requests that have ended or were refused.</summary>
+    public int Ended => _arrived - Alive;
+
+    private TimeSpan Now => _clock.GetElapsedTime(_origin);
+
+    /// <summary>A request arrived and is about to be submitted.</summary>
+    public RequestTimeline Arrive(Arrival arrival, RequestId id)
+    {
+        _arrived++;
+        int tenant = _fairness.Arrived(arrival);
+        if (tenant == _firstTokenByTenant.Count)
+        {
+            _firstTokenByTenant.Add(new LatencyHistogram());
+        }
+
+        var timeline = new RequestTimeline(arrival.PromptTokens, tenant);
+        _alive.Add(id, timeline);
+        return timeline;
+    }
+
+    /// <summary>The request was accepted and waits.</summary>
+    public void Accept(RequestTimeline timeline)
+    {
+        _fairness.WaitBegan(timeline.Tenant);
+        _peakWaiting = Math.Max(_peakWaiting, ++_waiting);
+    }
+
+    /// <summary>The request was refused at admission.</summary>
+    public void Reject(RequestId id, RejectionReason reason)
+    {
+        _alive.Remove(id);
+        _rejected[reason] = _rejected.GetValueOrDefault(reason) + 1;
+    }
+
+    /// <summary>The executor is about to compute a batch.</summary>
+    public void BeginStep(Batch batch)
+    {
+        for (int i = 0; i < batch.Size; i++)
+        {
+            RequestTimeline timeline = TimelineOf(batch.Requests[i]);
+            if (!timeline.HasStarted)
+            {
+                EndWait(timeline);
+            }
+        }
+    }
+
+    /// <summary>The executor has computed a batch: its tokens appear now.</summary>
+    public void EndStep(Batch batch)
+    {
+        TimeSpan now = Now;
+        int batchTokens = 0;
+        for (int i = 0; i < batch.Size; i++)
+        {
+            ScheduledTokens work = batch.Schedule[i];
+            RequestTimeline timeline = TimelineOf(work.Request);
+            int promptTokens = CountNewPromptTokens(timeline, work);
+            _promptTokensServed += promptTokens;
+            batchTokens += work.End;
+            if (work.ProducesToken)
+            {
+                _generatedTokens++;
+                RecordGap(timeline, timeline.AddToken(now));
+            }
+
+            _fairness.Served(timeline.Tenant, promptTokens, work.ProducesToken ? 1 : 0);
+        }
+
+        _steps++;
+        _batchSizes += batch.Size;
+        _fairness.StepEnded(batchTokens);
+    }
+
+    /// <inheritdoc/>
+    public void RecordRequestCompletion(RequestResult result)
+    {
+        _alive.Remove(result.RequestId, out RequestTimeline? timeline);
+        if (!timeline!.HasStarted)
+        {
+            EndWait(timeline);
+        }
+
+        _lastEnd = Now;
+        _preemptions += result.Preemptions;
+        switch (result.Reason)
+        {
+            case CompletionReason.Cancelled:
+                _cancelled++;
+                break;
+            case CompletionReason.Timeout:
+                _timedOut++;
+                break;
+            case CompletionReason.Failed:
+                _failed++;
+                break;
+            default:
+                RecordCompleted(result, timeline);
+                break;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void RecordIteration(IterationResult result)
+    {
+        // Steps are seen where they run, with their batch.
+    }
+
+    /// <inheritdoc/>
+    public void RecordBatchUtilization(double utilization)
+    {
+        // The mean batch size says it without a maximum to divide by.
+    }
+
+    /// <inheritdoc/>
+    public void RecordError(string errorType, Exception exception)
+    {
+        // A failed request is counted when it ends.
+    }
+
+    /// <summary>What was measured so far.</summary>
+    /// <param name="busy">Time for which the executor computed.</param>
+    public SimulationReport Report(TimeSpan busy)
+    {
+        double seconds = _lastEnd.TotalSeconds;
+        return new SimulationReport(
+            seconds,
+            new RequestCounts(_arrived, _completed, new SortedDictionary<RejectionReason, int>(_rejected), _timedOut, _cancelled, _failed),
+            new LatencyReport(_queue.Summarize(), _firstToken.Summarize(), _interToken.Summarize(), _endToEnd.Summarize()),
+            new ThroughputReport(
+                Ratio(_completed, seconds),
+                Ratio(_promptTokensServed, seconds),
+                Ratio(_generatedTokens, seconds),
+                _generatedTokens),
+            new GoodputReport(
+                Ratio(_metObjectives, seconds),
+                Ratio(_metObjectives, _arrived),
+                _objectives.TimeToFirstToken?.TotalMilliseconds,
+                _objectives.MeanInterTokenLatency?.TotalMilliseconds,
+                _objectives.P99InterTokenLatency?.TotalMilliseconds),
+            new EngineReport(
+                Ratio(busy.TotalSeconds, seconds),
+                _steps,
+                Ratio(_batchSizes, _steps),
+                Ratio(_cachedTokens, _promptTokens),
+                _preemptions,
+                _peakWaiting),
+            new FairnessReport(
+                _fairness.JainIndex(),
+                _fairness.ServiceDifference,
+                _fairness.ServiceDifferenceBound,
+                [.. _fairness.Tenants.Select((t, i) => new TenantReport(t.Name, t.Requests, t.Demand, t.Service, _firstTokenByTenant[i].Summarize()))]));
+    }
+
+    private static double Ratio(double part, double whole) => whole > 0 ? part / whole : 0;
+
+    private static RequestTimeline TimelineOf(Request request) =>
+        ((SimulatedRequest)request).Timeline ?? throw new InvalidOperationException($"Request {request.Id} was not announced to the recorder.");
+
+    /// <summary>Prompt positions that this step computed for the first time.</summary>
+    private static int CountNewPromptTokens(RequestTimeline timeline, ScheduledTokens work)
+    {
+        int end = Math.Min(work.End, timeline.PromptTokens);
+        int fresh = Math.Max(0, end - Math.Max(work.Start, timeline.PromptServed));
+        timeline.PromptServed = Math.Max(timeline.PromptServed, end);
+        return fresh;
+    }
+
+    private void RecordCompleted(RequestResult result, RequestTimeline timeline)
+    {
+        _completed++;
+        _promptTokens += result.PromptTokens;
+        _cachedTokens += result.CachedPromptTokens;
+        _queue.Record(result.QueueTime);
+        _endToEnd.Record(result.TotalTime);
+        if (result.TimeToFirstToken is { } ttft)
+        {
+            _firstToken.Record(ttft);
+            _firstTokenByTenant[timeline.Tenant].Record(ttft);
+        }
+
+        if (MeetsObjectives(result, timeline))
+        {
+            _metObjectives++;
+        }
+    }
+
+    private bool MeetsObjectives(RequestResult result, RequestTimeline timeline) =>
+        !(result.TimeToFirstToken > _objectives.TimeToFirstToken)
+        && !(timeline.MeanGap > _objectives.MeanInterTokenLatency)
+        && timeline.SlowGaps * 100 <= Math.Max(0, timeline.Tokens - 1);
+
+    private void RecordGap(RequestTimeline timeline, TimeSpan? gap)
+    {
+        if (gap is { } g)
+        {
+            _interToken.Record(g);
+            if (g > _objectives.P99InterTokenLatency)
+            {
+                timeline.SlowGaps++;
+            }
+        }
+    }
+
+    private void EndWait(RequestTimeline timeline)
+    {
+        timeline.HasStarted = true;
+        _waiting--;
+        _fairness.WaitEnded(timeline.Tenant);
+    }
+}
