@@ -11,11 +11,17 @@ internal sealed class BlockTable
     /// <summary>Block ids by position: position p lies in <c>Ids[p / blockSize]</c>.</summary>
     public ReadOnlySpan<int> Ids => _ids.AsSpan(0, Count);
 
-    /// <summary>Leading blocks that are full and registered in the prefix index.</summary>
+    /// <summary>Leading blocks that are registered in the prefix index; of the last one the sequence may use only a part.</summary>
     public int RegisteredBlocks { get; set; }
 
-    /// <summary>Identity, in the prefix index, of the chain that ends with the last registered block; the salt's root when there is none.</summary>
-    public long ChainId { get; set; }
+    /// <summary>Root of the salt that the table was attached under; null when its blocks are never shared.</summary>
+    public UInt128? PrefixRoot { get; set; }
+
+    /// <summary>
+    /// The copy that the next run has to make. Its source stays referenced by this table until the run is committed, so that a failed
+    /// run can be repeated.
+    /// </summary>
+    public BlockCopy? PendingCopy { get; set; }
 
     public int this[int index]
     {
@@ -42,6 +48,7 @@ internal sealed class BlockTable
     {
         Count = 0;
         RegisteredBlocks = 0;
-        ChainId = 0;
+        PrefixRoot = null;
+        PendingCopy = null;
     }
 }

@@ -74,6 +74,16 @@ public class Request
     /// </summary>
     public Dictionary<string, object>? Metadata { get; set; }
 
+    /// <summary>
+    /// Which sample of its prompt this is, from 0: with a seed in <see cref="Options"/>, samples of one prompt differ by it.
+    /// </summary>
+    public int SampleIndex { get; init; }
+
+    /// <summary>
+    /// The first sample of the same prompt, whose KV blocks this one shares instead of computing the prompt again; null for a request of its own.
+    /// </summary>
+    public Request? FirstSample { get; init; }
+
     /// <summary>Tokens generated so far.</summary>
     public int GeneratedTokens
     {
@@ -96,6 +106,15 @@ public class Request
 
     /// <summary>The scheduler's side of the request, from the moment that it is accepted.</summary>
     internal Sequence? Sequence { get; set; }
+
+    /// <summary>The client's limit on its time, where the caller gave neither a deadline nor a limit.</summary>
+    internal TimeSpan? DefaultTimeLimit { get; set; }
+
+    /// <summary>Where its tokens are streamed to; null when nobody listens. Set before the request is enqueued.</summary>
+    internal TokenStream? Stream { get; set; }
+
+    /// <summary>Its text as it grows, where that is needed before the end.</summary>
+    internal ResponseText? Text { get; set; }
 
     /// <summary>Whose request it is; the empty string for nobody in particular.</summary>
     internal string TenantName =>

@@ -28,6 +28,9 @@ public record class RequestResult(
     /// <summary>How often the request gave up its KV blocks to one of higher rank and was computed again.</summary>
     public int Preemptions { get; init; }
 
+    /// <summary>Log-probabilities of the generated tokens, if <see cref="GenerationOptions.TopLogProbs"/> asked for them.</summary>
+    public IReadOnlyList<TokenLogProbs>? LogProbs { get; init; }
+
     /// <summary>What went wrong, for <see cref="CompletionReason.Failed"/> and <see cref="CompletionReason.Timeout"/>; otherwise null.</summary>
     public Exception? Error { get; init; }
 

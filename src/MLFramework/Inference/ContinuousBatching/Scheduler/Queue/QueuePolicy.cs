@@ -24,11 +24,16 @@ public record class QueuePolicy
     /// <summary>Shares of tenants that are to get more or less than others; a tenant not named has share 1.</summary>
     public IReadOnlyDictionary<string, double> TenantShares { get; init; } = new Dictionary<string, double>();
 
+    /// <summary>Bytes of KV cache that a token is taken to need, where the queue is asked for requests by memory.</summary>
+    /// <value>128 KiB: 32 layers of 8 heads of 128, keys and values in 16 bits.</value>
+    public long EstimatedBytesPerToken { get; init; } = 128 * 1024;
+
     /// <summary>Checks every member against its range.</summary>
     /// <exception cref="ArgumentOutOfRangeException">An interval, weight or share is not positive.</exception>
     public void Validate()
     {
         ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(AgingInterval, TimeSpan.Zero);
+        ArgumentOutOfRangeException.ThrowIfLessThan(EstimatedBytesPerToken, 1);
         ThrowIfNotPositive(PromptTokenWeight, nameof(PromptTokenWeight));
         ThrowIfNotPositive(GeneratedTokenWeight, nameof(GeneratedTokenWeight));
         foreach (double share in TenantShares.Values)

@@ -1,0 +1,484 @@
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace MLFramework.Inference.ContinuousBatching;
+
+/// <summary>
+/// Batches requests at every iteration: requests join and leave the batch between two steps of the model, never waiting for one another
+/// (iteration-level scheduling: Yu et al., "Orca", OSDI 2022; over paged KV blocks: Kwon et al., "PagedAttention", SOSP 2023).
+/// </summary>
+/// <remarks>
+/// Thread-safe towards callers. One owner at a time drives it: the loop that <see cref="Start"/> begins, or a caller of
+/// <see cref="ExecuteIterationAsync"/>. A request that is accepted ends exactly once.
+/// </remarks>
+public sealed partial class ContinuousBatchScheduler : IDisposable
+{
+    /// <summary>Longest wait, from idle, for <see cref="BatchConstraints.MinBatchSize"/> requests.</summary>
+    internal static readonly TimeSpan LongestWaitForCompany = TimeSpan.FromMilliseconds(2);
+
+    private readonly RequestQueue _queue;
+    private readonly BatchManager _batches;
+    private readonly CapacityManager _capacity;
+    private readonly CompletionDetector _detector;
+    private readonly IModelExecutor _executor;
+    private readonly SchedulerConfiguration _configuration;
+    private readonly TimeProvider _time;
+    private readonly SchedulerLoopHost _host;
+    private readonly ILogger _logger;
+    private readonly RequestRegistry _registry = new();
+    private readonly WaitEstimator _estimator = new();
+    private readonly AsyncSignal _wake = new();
+    private readonly BusyShare _busy;
+    private readonly SchedulerTelemetry _telemetry;
+    private readonly ModelRunner _runner;
+    private readonly RequestFinisher _finisher;
+    private readonly IterationEngine _engine;
+    private readonly RequestIntake _intake;
+    private readonly GuardedMetrics _metrics;
+    private readonly ITimer _alarm;
+
+    private readonly Lock _lifecycle = new();
+    private Task _loop = Task.CompletedTask;
+    private CancellationTokenSource _stopNow = new();
+    private ITimer? _stopTimer;
+    private bool _isRunning;
+    private volatile bool _isStopping;
+    private bool _isDisposed;
+    private int _owned;
+
+    /// <summary>Makes a scheduler of its parts.</summary>
+    /// <param name="requestQueue">Waiting requests.</param>
+    /// <param name="batchManager">Running requests; over the same queue.</param>
+    /// <param name="completionDetector">Decides when responses are complete; its tokenizer encodes prompts.</param>
+    /// <param name="capacityManager">Slots and memory.</param>
+    /// <param name="modelExecutor">Runs the model.</param>
+    /// <param name="metrics">Receives measurements.</param>
+    /// <param name="configuration">How the loop behaves.</param>
+    /// <param name="timeProvider">Clock; null for the queue's.</param>
+    /// <param name="logger">Receives what operators should know; null for nobody.</param>
+    /// <param name="loopHost">Where the loop runs; null for a thread of its own.</param>
+    /// <exception cref="ArgumentNullException">A required argument is null.</exception>
+    /// <exception cref="ArgumentException">The batch manager works on another queue.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">A member of the configuration is out of its range.</exception>
+    public ContinuousBatchScheduler(
+        RequestQueue requestQueue,
+        BatchManager batchManager,
+        CompletionDetector completionDetector,
+        CapacityManager capacityManager,
+        IModelExecutor modelExecutor,
+        ISchedulerMetrics metrics,
+        SchedulerConfiguration configuration,
+        TimeProvider? timeProvider = null,
+        ILogger? logger = null,
+        SchedulerLoopHost? loopHost = null)
+    {
+        ArgumentNullException.ThrowIfNull(requestQueue);
+        ArgumentNullException.ThrowIfNull(batchManager);
+        ArgumentNullException.ThrowIfNull(completionDetector);
+        ArgumentNullException.ThrowIfNull(capacityManager);
+        ArgumentNullException.ThrowIfNull(modelExecutor);
+        ArgumentNullException.ThrowIfNull(metrics);
+        ArgumentNullException.ThrowIfNull(configuration);
+        configuration.Validate();
+        if (batchManager.Queue != requestQueue)
+        {
+            throw new ArgumentException("The batch manager must work on the scheduler's queue, or what is enqueued would never run.", nameof(batchManager));
+        }
+
+        _queue = requestQueue;
+        _batches = batchManager;
+        _detector = completionDetector;
+        _capacity = capacityManager;
+        _executor = modelExecutor;
+        _configuration = configuration;
+        _time = timeProvider ?? requestQueue.TimeProvider;
+        _logger = logger ?? NullLogger.Instance;
+        _host = loopHost ?? SchedulerLoopHost.DedicatedThread;
+        _busy = new BusyShare(_time);
+        _metrics = new GuardedMetrics(metrics, _logger);
+        Metrics = metrics;
+        _telemetry = new SchedulerTelemetry(ReadGauges, modelExecutor.ModelName);
+        _runner = new ModelRunner(modelExecutor, configuration.IterationTimeoutMs, completionDetector.Tokenizer.GetVocabSize(), _time, _logger);
+        _finisher = new RequestFinisher(_queue, _batches, _capacity, _registry, _detector, _estimator, _metrics, _telemetry, _time);
+        _engine = new IterationEngine(
+            _queue, _batches, _detector, _capacity, _registry, _finisher, _runner, _estimator, _busy, _metrics, _telemetry, configuration, _time, _logger);
+        _intake = new RequestIntake(
+            _queue, _registry, _batches, _detector.Tokenizer, _executor, configuration.Admission, _telemetry, _time, EstimateWaitTime, s => Cancel(s));
+        _alarm = _time.CreateTimer(static wake => ((AsyncSignal)wake!).Set(), _wake, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _queue.Discarded = OnDiscarded;
+        _capacity.Freed = _wake.Set;
+    }
+
+    /// <summary>Whether the loop runs, a loop that is draining included.</summary>
+    public bool IsRunning => Volatile.Read(ref _isRunning);
+
+    /// <summary>Requests that hold KV blocks now.</summary>
+    public int ActiveRequestCount => _batches.ActiveRequestCount;
+
+    /// <summary>Requests that wait, preempted ones included.</summary>
+    public int QueuedRequestCount => _queue.Count;
+
+    internal ISchedulerMetrics Metrics { get; }
+
+    internal TimeProvider TimeProvider => _time;
+
+    internal CompletionDetector Detector => _detector;
+
+    internal RequestTotals Totals => _finisher.Totals;
+
+    internal RequestQueue Queue => _queue;
+
+    internal BatchManager Batches => _batches;
+
+    internal CapacityManager Capacity => _capacity;
+
+    internal RequestRegistry Registry => _registry;
+
+    /// <summary>Told of every ending before its caller is. For clients' statistics; called on the owner's thread.</summary>
+    internal event Action<Request, RequestResult>? RequestEnded
+    {
+        add => _finisher.Ended += value;
+        remove => _finisher.Ended -= value;
+    }
+
+    /// <summary>Told after every pass of the owner, also an empty one: the moment when all invariants hold. For tests and simulation.</summary>
+    internal Action? AfterIteration { get; set; }
+
+    /// <summary>Begins the loop.</summary>
+    /// <exception cref="InvalidOperationException">It runs already, or somebody is inside <see cref="ExecuteIterationAsync"/>.</exception>
+    /// <exception cref="ObjectDisposedException">The scheduler is disposed.</exception>
+    public void Start()
+    {
+        lock (_lifecycle)
+        {
+            ObjectDisposedException.ThrowIf(_isDisposed, this);
+            if (_isRunning)
+            {
+                throw new InvalidOperationException("The scheduler runs already; stop it before starting it again.");
+            }
+
+            TakeOwnership();
+            _isStopping = false;
+            Volatile.Write(ref _isRunning, true);
+            _registry.Open();
+            _loop = _host.Run(LoopAsync);
+        }
+    }
+
+    /// <summary>
+    /// Stops the loop: takes no more requests, lets what was accepted finish for so long, and ends the rest as cancelled. Stopping a scheduler that does
+    /// not run cancels what it has accepted.
+    /// </summary>
+    /// <param name="timeout">How long accepted work may take; null for <see cref="SchedulerConfiguration.StopTimeout"/>, zero for not at all.</param>
+    /// <returns>Completes when every accepted request has ended. Never fails.</returns>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="timeout"/> is negative and not infinite.</exception>
+    public Task StopAsync(TimeSpan? timeout = null)
+    {
+        TimeSpan limit = timeout ?? _configuration.StopTimeout;
+        if (limit < TimeSpan.Zero && limit != Timeout.InfiniteTimeSpan)
+        {
+            throw new ArgumentOutOfRangeException(nameof(timeout), timeout, "The timeout must be zero, positive or Timeout.InfiniteTimeSpan.");
+        }
+
+        lock (_lifecycle)
+        {
+            _registry.Close();
+            if (!_isRunning)
+            {
+                EndAllIfUnowned();
+                return _loop;
+            }
+
+            _isStopping = true;
+            if (limit == TimeSpan.Zero)
+            {
+                StopNow();
+            }
+            else if (limit != Timeout.InfiniteTimeSpan)
+            {
+                _stopTimer?.Dispose();
+                _stopTimer = _time.CreateTimer(static s => ((ContinuousBatchScheduler)s!).StopNow(), this, limit, Timeout.InfiniteTimeSpan);
+            }
+
+            _wake.Set();
+            return _loop;
+        }
+    }
+
+    /// <summary>Accepts a request.</summary>
+    /// <param name="request">The request; it serves once.</param>
+    /// <param name="priority">Its class, if higher than its own.</param>
+    /// <returns>Its <see cref="Request.CompletionSource"/>'s task, or a task failed with <see cref="RequestRejectedException"/> if a bound was met.</returns>
+    /// <exception cref="ArgumentNullException"><paramref name="request"/> is null.</exception>
+    /// <exception cref="ArgumentException">The request cannot be served as it is: no prompt or one that is too long, no tokens asked for, an option out of range, an id in use.</exception>
+    /// <exception cref="NotSupportedException">It asks for what the executor cannot do.</exception>
+    /// <exception cref="ObjectDisposedException">The scheduler is disposed.</exception>
+    public Task<string> EnqueueAsync(Request request, Priority priority = Priority.Normal)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        ObjectDisposedException.ThrowIf(Volatile.Read(ref _isDisposed), this);
+        try
+        {
+            _intake.Admit(request, priority);
+        }
+        catch (RequestRejectedException e)
+        {
+            return Task.FromException<string>(e);
+        }
+
+        _wake.Set();
+        return request.CompletionSource.Task;
+    }
+
+    /// <summary>Runs one iteration by hand, for callers that drive the scheduler themselves.</summary>
+    /// <param name="cancellationToken">Gives the iteration up; nothing of it is committed then.</param>
+    /// <returns>What it did; no requests when there was nothing to compute.</returns>
+    /// <exception cref="InvalidOperationException">The loop runs, or another call is under way.</exception>
+    /// <exception cref="OperationCanceledException">The token fired before the model was done.</exception>
+    /// <exception cref="ObjectDisposedException">The scheduler is disposed.</exception>
+    public async Task<IterationResult> ExecuteIterationAsync(CancellationToken cancellationToken = default)
+    {
+        ObjectDisposedException.ThrowIf(Volatile.Read(ref _isDisposed), this);
+        cancellationToken.ThrowIfCancellationRequested();
+        TakeOwnership();
+        try
+        {
+            long start = _time.GetTimestamp();
+            IterationMeasurement done = await _engine.IterateAsync(cancellationToken);
+            AfterIteration?.Invoke();
+            cancellationToken.ThrowIfCancellationRequested();
+            return new IterationResult(
+                _engine.Iterations, done.RequestCount, done.TokensGenerated, done.RequestsCompleted, _time.GetElapsedTime(start), _batches.UsageBytes);
+        }
+        finally
+        {
+            ReleaseOwnership();
+        }
+    }
+
+    /// <summary>Stops at once, cancelling what is alive, and refuses everything from then on. The parts that it was made of stay with their owner.</summary>
+    public void Dispose()
+    {
+        Task loop;
+        lock (_lifecycle)
+        {
+            if (_isDisposed)
+            {
+                return;
+            }
+
+            Volatile.Write(ref _isDisposed, true);
+            loop = StopAsync(TimeSpan.Zero);
+        }
+
+        _queue.Discarded = null;
+        _capacity.Freed = null;
+        _telemetry.Dispose();
+        _host.Join(loop);
+    }
+
+    /// <summary>Cancels a request, wherever it is.</summary>
+    /// <returns>True only if this call is what ends it.</returns>
+    internal bool TryCancel(RequestId id) => _registry.TryFind(id, out Sequence? sequence) && Cancel(sequence);
+
+    /// <summary>Cancels everything that is alive.</summary>
+    /// <returns>How many requests this call ends.</returns>
+    internal int CancelAll()
+    {
+        int cancelled = 0;
+        foreach (Sequence sequence in _registry.Snapshot())
+        {
+            cancelled += _registry.TryCancel(sequence) ? 1 : 0;
+        }
+
+        CarryOutCancellations();
+        return cancelled;
+    }
+
+    /// <summary>How long a new request of a class would wait to be scheduled first; null while nothing is known.</summary>
+    internal TimeSpan? EstimateWaitTime(Priority priority)
+    {
+        int running = _batches.ActiveRequestCount;
+        return _estimator.EstimateWait(_queue.CountAhead(priority).Requests, running, _batches.HasCapacity());
+    }
+
+    /// <summary>How long a response would take once it runs; null while nothing is known.</summary>
+    internal TimeSpan? EstimateServiceTime(int tokens) => _estimator.EstimateService(tokens);
+
+    /// <summary>Utilization of the device, or the share of recent time in which the executor computed, in percent.</summary>
+    internal double ComputeUtilization() => _capacity.Gpu?.GetUtilization() ?? _busy.Percent();
+
+    /// <summary>Share of the KV cache that running requests hold, in percent.</summary>
+    internal double MemoryUtilization() => _batches.Paged is { } paged
+        ? 100.0 * paged.ReferencedBlocks / paged.TotalBlocks
+        : Math.Clamp(100.0 * _batches.UsageBytes / _batches.Constraints.MaxMemoryBytes, 0, 100);
+
+    private async Task LoopAsync()
+    {
+        int idlePasses = 0;
+        bool fromIdle = true;
+        while (!_isStopping || _registry.Count > 0)
+        {
+            if (_stopNow.IsCancellationRequested)
+            {
+                _engine.EndAll(CompletionReason.Cancelled, null);
+                AfterIteration?.Invoke();
+                if (_registry.Count > 0)
+                {
+                    // A caller is between registering and enqueueing; it will signal.
+                    await _wake.WaitAsync();
+                }
+
+                continue;
+            }
+
+            if (fromIdle)
+            {
+                await WaitForCompanyAsync();
+            }
+
+            if (await IterateSafelyAsync())
+            {
+                idlePasses = 0;
+                fromIdle = false;
+            }
+            else
+            {
+                fromIdle = true;
+                await IdleAsync(idlePasses++);
+            }
+        }
+
+        EndLoop();
+    }
+
+    /// <summary>Whether the pass did anything. A fault of our own fails what is alive, but never the loop.</summary>
+    private async ValueTask<bool> IterateSafelyAsync()
+    {
+        try
+        {
+            IterationMeasurement done = await _engine.IterateAsync(_stopNow.Token);
+            AfterIteration?.Invoke();
+            return done.RequestCount > 0 || done.RequestsCompleted > 0;
+        }
+        catch (Exception e) when (e is not InvariantViolationException)
+        {
+            LogFault(_logger, e);
+            _metrics.RecordError("SchedulerFault", e);
+            _engine.EndAll(CompletionReason.Failed, e);
+            return true;
+        }
+    }
+
+    /// <summary>From idle, a lone request waits a moment for others to share its first step with.</summary>
+    private async ValueTask WaitForCompanyAsync()
+    {
+        int wanted = _batches.Constraints.MinBatchSize;
+        if (_queue.IsEmpty || _queue.Count >= wanted || _isStopping)
+        {
+            return;
+        }
+
+        long start = _time.GetTimestamp();
+        TimeSpan left = LongestWaitForCompany;
+        while (_queue.Count < wanted && left > TimeSpan.Zero && !_isStopping && !_registry.HasCancellations)
+        {
+            _alarm.Change(left, Timeout.InfiniteTimeSpan);
+            await _wake.WaitAsync();
+            left = LongestWaitForCompany - _time.GetElapsedTime(start);
+        }
+    }
+
+    /// <summary>Nothing to do: looks again a few times, then parks until a signal, the next time limit or the end of a stop.</summary>
+    private async ValueTask IdleAsync(int pass)
+    {
+        if (pass < _configuration.MaxIdleIterations)
+        {
+            await Task.Yield();
+            return;
+        }
+
+        long limit = _queue.NextLimit();
+        TimeSpan wait = limit == long.MaxValue ? Timeout.InfiniteTimeSpan : _time.GetElapsedTime(_time.GetTimestamp(), limit);
+        _alarm.Change(limit != long.MaxValue && wait < TimeSpan.Zero ? TimeSpan.Zero : wait, Timeout.InfiniteTimeSpan);
+        await _wake.WaitAsync();
+    }
+
+    private void EndLoop()
+    {
+        lock (_lifecycle)
+        {
+            _alarm.Change(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+            _stopTimer?.Dispose();
+            _stopTimer = null;
+            _stopNow = new CancellationTokenSource();
+            Volatile.Write(ref _isRunning, false);
+        }
+
+        ReleaseOwnership();
+    }
+
+    private void StopNow()
+    {
+        _stopNow.Cancel();
+        _wake.Set();
+    }
+
+    private bool Cancel(Sequence sequence)
+    {
+        bool cancelled = _registry.TryCancel(sequence);
+        CarryOutCancellations();
+        return cancelled;
+    }
+
+    private void OnDiscarded(Sequence sequence) => Cancel(sequence);
+
+    /// <summary>Wakes the owner; where there is none, carries the cancellations out at once.</summary>
+    private void CarryOutCancellations()
+    {
+        _wake.Set();
+        while (_registry.HasCancellations && Interlocked.CompareExchange(ref _owned, 1, 0) == 0)
+        {
+            _engine.Drain(_time.GetTimestamp());
+            Volatile.Write(ref _owned, 0);
+        }
+    }
+
+    private void EndAllIfUnowned()
+    {
+        if (Interlocked.CompareExchange(ref _owned, 1, 0) == 0)
+        {
+            _engine.EndAll(CompletionReason.Cancelled, null);
+            Volatile.Write(ref _owned, 0);
+        }
+    }
+
+    private void TakeOwnership()
+    {
+        if (Interlocked.CompareExchange(ref _owned, 1, 0) != 0)
+        {
+            throw new InvalidOperationException("Somebody else drives the scheduler: its loop runs, or another iteration is under way. Only one may.");
+        }
+    }
+
+    private void ReleaseOwnership()
+    {
+        Volatile.Write(ref _owned, 0);
+
+        // Whoever cancelled meanwhile found an owner and left it to us.
+        CarryOutCancellations();
+    }
+
+    private SchedulerGauges ReadGauges() => new()
+    {
+        QueuedRequests = _queue.Count,
+        QueuedTokens = _queue.CountAhead(Priority.Low).Tokens,
+        RunningRequests = _batches.ActiveRequestCount,
+        ReferencedBlocks = _batches.Paged?.ReferencedBlocks ?? 0,
+        CachedBlocks = _batches.Paged?.CachedBlocks ?? 0,
+        FreeBlocks = _batches.Paged?.FreeBlocks ?? 0,
+    };
+
+    [LoggerMessage(Level = LogLevel.Critical, Message = "The scheduler itself failed; every request that was alive fails with this error, and the loop goes on. Please report it.")]
+    private static partial void LogFault(ILogger logger, Exception exception);
+}

@@ -1,0 +1,105 @@
+using Microsoft.Extensions.Logging;
+
+namespace MLFramework.Inference.ContinuousBatching;
+
+/// <summary>What came of running a batch.</summary>
+/// <param name="Output">The executor's output, checked; null when the run failed.</param>
+/// <param name="Error">Why it failed.</param>
+/// <param name="MayStillRun">The executor ignored its cancellation and may still read the batch.</param>
+internal readonly record struct RunOutcome(BatchOutput? Output, Exception? Error, bool MayStillRun);
+
+/// <summary>Runs batches on the executor: gives up those that take too long, checks what comes back. Owner thread only.</summary>
+internal sealed partial class ModelRunner(IModelExecutor executor, int iterationTimeoutMs, int vocabularySize, TimeProvider time, ILogger logger) : IDisposable
+{
+    private const int ExpectationFactor = 10;
+
+    private CancellationTokenSource _giveUp = new();
+
+    /// <summary>Runs a batch.</summary>
+    /// <param name="batch">What to compute.</param>
+    /// <param name="stop">Gives the run up from outside.</param>
+    public async ValueTask<RunOutcome> RunAsync(Batch batch, CancellationToken stop)
+    {
+        Task<BatchOutput> run;
+        TimeSpan timeout;
+        try
+        {
+            timeout = TimeoutOf(batch);
+            run = executor.ExecuteBatchAsync(batch, _giveUp.Token)
+                ?? throw new ModelOutputException("The executor returned no task.");
+        }
+        catch (Exception e)
+        {
+            return new RunOutcome(null, e, MayStillRun: false);
+        }
+
+        try
+        {
+            BatchOutput output = run.IsCompleted ? await run : await run.WaitAsync(timeout, time, stop);
+            ModelOutputException? defect = OutputCheck.Validate(batch, output, vocabularySize);
+            return defect is null ? new RunOutcome(output, null, false) : new RunOutcome(null, defect, false);
+        }
+        catch (Exception e) when (run.IsCompleted)
+        {
+            return new RunOutcome(null, e, MayStillRun: false);
+        }
+        catch (Exception e)
+        {
+            // Not the executor's own ending: it takes too long, or the loop is to stop.
+            Exception error = e is TimeoutException
+                ? new TimeoutException($"The model did not finish an iteration of {batch.Size} requests and {batch.TokenCount} tokens within {timeout.TotalMilliseconds:0} ms (SchedulerConfiguration.IterationTimeoutMs).", e)
+                : e;
+            return new RunOutcome(null, error, MayStillRun: !await TryEndAsync(run, timeout));
+        }
+    }
+
+    public void Dispose() => _giveUp.Dispose();
+
+    private TimeSpan TimeoutOf(Batch batch)
+    {
+        TimeSpan limit = TimeSpan.FromMilliseconds(iterationTimeoutMs);
+        TimeSpan expected = executor.EstimateDuration(batch) * ExpectationFactor;
+        return expected > limit ? expected : limit;
+    }
+
+    /// <summary>Cancels a run and waits for it to end, so that the executor is not called while it still runs.</summary>
+    private async ValueTask<bool> TryEndAsync(Task run, TimeSpan grace)
+    {
+        CancellationTokenSource giveUp = _giveUp;
+        _giveUp = new CancellationTokenSource();
+        try
+        {
+            giveUp.Cancel();
+        }
+        catch (AggregateException e)
+        {
+            LogCancellationFailure(logger, e);
+        }
+
+        try
+        {
+            await run.WaitAsync(grace, time);
+        }
+        catch (Exception e) when (run.IsCompleted)
+        {
+            LogAbandonedRun(logger, e);
+        }
+        catch (TimeoutException)
+        {
+            LogStillRunning(logger, grace.TotalMilliseconds);
+            _ = run.ContinueWith(
+                static (t, state) => LogAbandonedRun((ILogger)state!, t.Exception), logger, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+        }
+
+        return run.IsCompleted;
+    }
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "An iteration that was given up has ended.")]
+    private static partial void LogAbandonedRun(ILogger logger, Exception? exception);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "A callback of the executor's cancellation token threw.")]
+    private static partial void LogCancellationFailure(ILogger logger, Exception exception);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The executor ignores its cancellation: {Grace} ms after an iteration was given up it still runs. It will be called again beside it.")]
+    private static partial void LogStillRunning(ILogger logger, double grace);
+}
