@@ -43,7 +43,7 @@ public sealed record class ModelPreset(
             PerAttentionPair: 34_560 / 48e9),
         KVCacheConfiguration.ForMemory(1L << 30, 23_040),
         MaxBatchSize: 16,
-        new ServiceObjectives(TimeSpan.FromSeconds(5), TimeSpan.FromMilliseconds(200)));
+        new ServiceObjectives(TimeSpan.FromSeconds(10), TimeSpan.FromMilliseconds(200)));
 
     /// <summary>Llama 3.1 8B in BF16 on one H100 SXM.</summary>
     /// <remarks>
@@ -102,4 +102,15 @@ public sealed record class ModelPreset(
 
     /// <summary>All presets.</summary>
     public static IReadOnlyList<ModelPreset> All { get; } = [Cpu, Llama8BOnH100, Llama70BOn8H100];
+
+    /// <summary>Requests per second at which the arithmetic alone would keep the machine busy: no schedule can serve more for long.</summary>
+    /// <param name="prompts">Lengths of prompts.</param>
+    /// <param name="outputs">Lengths of answers.</param>
+    /// <exception cref="ArgumentNullException">An argument is null.</exception>
+    public double PeakRate(LengthDistribution prompts, LengthDistribution outputs)
+    {
+        ArgumentNullException.ThrowIfNull(prompts);
+        ArgumentNullException.ThrowIfNull(outputs);
+        return 1 / ((prompts.Mean + outputs.Mean) * Cost.PerToken);
+    }
 }

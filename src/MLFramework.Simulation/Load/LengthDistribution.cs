@@ -21,6 +21,9 @@ public sealed record class LengthDistribution(int Median, double Sigma = 0)
     /// <summary>Longest length drawn, in tokens.</summary>
     public int Max => Sigma == 0 ? Median : (int)Math.Min(int.MaxValue, (long)Median * MaxMedians);
 
+    /// <summary>Mean of the log-normal in tokens, the cut not counted: median · exp(σ²/2).</summary>
+    public double Mean => Median * Math.Exp(Sigma * Sigma / 2);
+
     /// <summary>Parses <c>MEDIAN</c> or <c>MEDIAN~SIGMA</c>, as in <c>512</c> and <c>1020~0.5</c>.</summary>
     /// <param name="text">What the user wrote.</param>
     /// <exception cref="FormatException">The text is of neither form, or a number is out of its range.</exception>
@@ -34,7 +37,7 @@ public sealed record class LengthDistribution(int Median, double Sigma = 0)
             && (parts.Length == 1 || double.TryParse(parts[1], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out sigma));
         if (!parsed)
         {
-            throw new FormatException($"'{text}' is no length: write tokens, as 512, or a median and the spread of its logarithm, as 1020~0.5.");
+            throw new FormatException($"'{text}' is no length: write tokens, as 512, or a median and the spread of its logarithm, as 1020~0.5");
         }
 
         var distribution = new LengthDistribution(int.Parse(parts[0], NumberStyles.None, CultureInfo.InvariantCulture), sigma);

@@ -54,7 +54,7 @@ public static class MooncakeTrace
         MooncakeRow? row;
         try
         {
-            row = JsonSerializer.Deserialize(line, SimulationJsonContext.Default.MooncakeRow);
+            row = JsonSerializer.Deserialize(line, MooncakeJsonContext.Default.MooncakeRow);
         }
         catch (JsonException e)
         {

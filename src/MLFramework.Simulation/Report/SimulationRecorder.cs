@@ -3,15 +3,18 @@ using MLFramework.Inference.ContinuousBatching;
 namespace MLFramework.Simulation;
 
 /// <summary>
-/// Gathers a report while a simulation runs: from the driver what arrives and is refused, from the executor's steps when tokens
-/// appear, from the scheduler how requests end. Constant work and no allocation per token.
+/// Gathers a report while a simulation runs: from the driver what arrives and is refused, from the executor's steps when requests start and
+/// tokens appear, from the scheduler how requests end. It takes no time from the scheduler's own account, so that the two can be compared.
+/// Constant work and no allocation per token.
 /// </summary>
-internal sealed class SimulationRecorder : ISchedulerMetrics
+internal sealed class SimulationRecorder : ISchedulerMetrics, IIterationObserver
 {
     private readonly TimeProvider _clock;
     private readonly long _origin;
     private readonly ServiceObjectives _objectives;
     private readonly FairnessMeter _fairness;
+    private readonly long _cacheBytes;
+    private readonly Action<RequestResult>? _requestEnded;
     private readonly Dictionary<RequestId, RequestTimeline> _alive = [];
     private readonly SortedDictionary<RejectionReason, int> _rejected = [];
     private readonly List<LatencyHistogram> _firstTokenByTenant = [];
@@ -34,17 +37,25 @@ internal sealed class SimulationRecorder : ISchedulerMetrics
     private long _generatedTokens;
     private long _batchSizes;
     private long _steps;
+    private long _peakCacheBytes;
     private TimeSpan _lastEnd;
+    private Exception? _fault;
 
-    public SimulationRecorder(TimeProvider clock, ServiceObjectives objectives, QueuePolicy policy)
+    public SimulationRecorder(TimeProvider clock, SimulationOptions options)
     {
+        KVCacheConfiguration cache = options.Preset.Cache;
         _clock = clock;
         _origin = clock.GetTimestamp();
-        _objectives = objectives;
-        _fairness = new FairnessMeter(policy.PromptTokenWeight, policy.GeneratedTokenWeight);
+        _objectives = options.EffectiveObjectives;
+        _requestEnded = options.RequestEnded;
+        _cacheBytes = cache.TotalBlocks * cache.BlockSize * cache.BytesPerToken;
+        _fairness = new FairnessMeter(options.Policy.PromptTokenWeight, options.Policy.GeneratedTokenWeight);
     }
 
-    /// <summary>Requests accepted that have not ended.</summary>
+    /// <summary>Requests that arrived.</summary>
+    public int Arrived => _arrived;
+
+    /// <summary>Requests that arrived and have neither ended nor been refused.</summary>
     public int Alive => _alive.Count;
 
     /// <summary>Requests that have ended or were refused.</summary>
@@ -62,7 +73,7 @@ internal sealed class SimulationRecorder : ISchedulerMetrics
             _firstTokenByTenant.Add(new LatencyHistogram());
         }
 
-        var timeline = new RequestTimeline(arrival.PromptTokens, tenant);
+        var timeline = new RequestTimeline(Now, arrival.PromptTokens, tenant);
         _alive.Add(id, timeline);
         return timeline;
     }
@@ -81,14 +92,22 @@ internal sealed class SimulationRecorder : ISchedulerMetrics
         _rejected[reason] = _rejected.GetValueOrDefault(reason) + 1;
     }
 
+    /// <summary>The request is longer than the engine can ever take.</summary>
+    public void RejectTooLong(RequestId id)
+    {
+        _alive.Remove(id);
+        _failed++;
+    }
+
     /// <summary>The executor is about to compute a batch.</summary>
     public void BeginStep(Batch batch)
     {
         for (int i = 0; i < batch.Size; i++)
         {
             RequestTimeline timeline = TimelineOf(batch.Requests[i]);
-            if (!timeline.HasStarted)
+            if (timeline.Started is null)
             {
+                timeline.Started = Now;
                 EndWait(timeline);
             }
         }
@@ -124,7 +143,7 @@ internal sealed class SimulationRecorder : ISchedulerMetrics
     public void RecordRequestCompletion(RequestResult result)
     {
         _alive.Remove(result.RequestId, out RequestTimeline? timeline);
-        if (!timeline!.HasStarted)
+        if (timeline!.Started is null)
         {
             EndWait(timeline);
         }
@@ -146,24 +165,42 @@ internal sealed class SimulationRecorder : ISchedulerMetrics
                 RecordCompleted(result, timeline);
                 break;
         }
+
+        _requestEnded?.Invoke(result);
     }
 
     /// <inheritdoc/>
-    public void RecordIteration(IterationResult result)
-    {
-        // Steps are seen where they run, with their batch.
-    }
+    public void RecordIteration(in IterationMeasurement iteration) =>
+        _peakCacheBytes = Math.Max(_peakCacheBytes, iteration.MemoryBytesUsed);
 
     /// <inheritdoc/>
+    /// <remarks>Not called: the scheduler calls the observer's method instead.</remarks>
+    public void RecordIteration(IterationResult result) =>
+        _peakCacheBytes = Math.Max(_peakCacheBytes, result.MemoryBytesUsed);
+
+    /// <inheritdoc/>
+    /// <remarks>The mean batch size says it, without a maximum to divide by.</remarks>
     public void RecordBatchUtilization(double utilization)
     {
-        // The mean batch size says it without a maximum to divide by.
     }
 
     /// <inheritdoc/>
-    public void RecordError(string errorType, Exception exception)
+    /// <remarks>The simulated model never fails, so whatever is reported here is a defect of the scheduler.</remarks>
+    public void RecordError(string errorType, Exception exception) => _fault ??= exception;
+
+    /// <summary>A simulation that ended must have seen every ending and no fault.</summary>
+    /// <exception cref="InvalidOperationException">It did not.</exception>
+    public void ThrowIfIncomplete()
     {
-        // A failed request is counted when it ends.
+        if (_fault is not null)
+        {
+            throw new InvalidOperationException($"The scheduler reported a fault; the measurement is worth nothing: {_fault.Message}", _fault);
+        }
+
+        if (_alive.Count > 0)
+        {
+            throw new InvalidOperationException($"{_alive.Count} requests never ended, the first of them {_alive.Keys.First()}; the scheduler lost them.");
+        }
     }
 
     /// <summary>What was measured so far.</summary>
@@ -192,7 +229,8 @@ internal sealed class SimulationRecorder : ISchedulerMetrics
                 Ratio(_batchSizes, _steps),
                 Ratio(_cachedTokens, _promptTokens),
                 _preemptions,
-                _peakWaiting),
+                _peakWaiting,
+                Ratio(_peakCacheBytes, _cacheBytes)),
             new FairnessReport(
                 _fairness.JainIndex(),
                 _fairness.ServiceDifference,
@@ -219,22 +257,18 @@ internal sealed class SimulationRecorder : ISchedulerMetrics
         _completed++;
         _promptTokens += result.PromptTokens;
         _cachedTokens += result.CachedPromptTokens;
-        _queue.Record(result.QueueTime);
-        _endToEnd.Record(result.TotalTime);
-        if (result.TimeToFirstToken is { } ttft)
-        {
-            _firstToken.Record(ttft);
-            _firstTokenByTenant[timeline.Tenant].Record(ttft);
-        }
-
-        if (MeetsObjectives(result, timeline))
+        _queue.Record(timeline.Started!.Value - timeline.Arrived);
+        _firstToken.Record(timeline.TimeToFirstToken);
+        _firstTokenByTenant[timeline.Tenant].Record(timeline.TimeToFirstToken);
+        _endToEnd.Record(_lastEnd - timeline.Arrived);
+        if (MeetsObjectives(timeline))
         {
             _metObjectives++;
         }
     }
 
-    private bool MeetsObjectives(RequestResult result, RequestTimeline timeline) =>
-        !(result.TimeToFirstToken > _objectives.TimeToFirstToken)
+    private bool MeetsObjectives(RequestTimeline timeline) =>
+        !(timeline.TimeToFirstToken > _objectives.TimeToFirstToken)
         && !(timeline.MeanGap > _objectives.MeanInterTokenLatency)
         && timeline.SlowGaps * 100 <= Math.Max(0, timeline.Tokens - 1);
 
@@ -252,7 +286,6 @@ internal sealed class SimulationRecorder : ISchedulerMetrics
 
     private void EndWait(RequestTimeline timeline)
     {
-        timeline.HasStarted = true;
         _waiting--;
         _fairness.WaitEnded(timeline.Tenant);
     }

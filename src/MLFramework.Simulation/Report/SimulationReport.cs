@@ -76,13 +76,15 @@ public sealed record class GoodputReport(
 /// <param name="CacheHitRate">Share of prompt tokens found in the prefix cache, 0–1, over requests that completed.</param>
 /// <param name="Preemptions">Times that a running request gave up its blocks.</param>
 /// <param name="PeakQueuedRequests">Most requests that waited at once for their first iteration.</param>
+/// <param name="PeakCacheUse">Largest share of the KV cache that running requests held, 0–1.</param>
 public sealed record class EngineReport(
     double Utilization,
     long Iterations,
     double MeanBatchSize,
     double CacheHitRate,
     int Preemptions,
-    int PeakQueuedRequests);
+    int PeakQueuedRequests,
+    double PeakCacheUse);
 
 /// <summary>How evenly tenants were served, in tokens weighted as the queue's policy weighs them.</summary>
 /// <param name="JainIndex">Jain's index of service over demand: 1 is even, 1/n is all for one.</param>

@@ -5,7 +5,10 @@ namespace MLFramework.Simulation;
 /// milliseconds, which would shorten every simulated step; this keeps the clock's resolution, and one timer serves all waits.
 /// </summary>
 /// <typeparam name="T">What the task gives.</typeparam>
-/// <remarks>Not thread-safe: one wait at a time, on a clock whose timers fire on the waiting thread.</remarks>
+/// <remarks>
+/// Not thread-safe: one wait at a time, on a clock whose timers fire on the waiting thread. Continuations run inside the timer: deferring them
+/// would send those of <see cref="Task.WaitAsync(TimeSpan, TimeProvider)"/> to the thread pool, out of the simulation.
+/// </remarks>
 internal sealed class ExactTimer<T> : IDisposable
 {
     private readonly ITimer _timer;
@@ -31,7 +34,7 @@ internal sealed class ExactTimer<T> : IDisposable
             return Task.FromCanceled<T>(cancellationToken);
         }
 
-        var pending = _pending = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var pending = _pending = new TaskCompletionSource<T>();
         _result = result;
         _timer.Change(duration, Timeout.InfiniteTimeSpan);
         _cancellation = cancellationToken.UnsafeRegister(static (self, token) => ((ExactTimer<T>)self!).Cancel(token), this);

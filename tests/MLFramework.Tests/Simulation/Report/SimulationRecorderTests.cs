@@ -29,17 +29,31 @@ public class SimulationRecorderTests
         Assert.That(report.Engine.Utilization, Is.EqualTo(0.75).Within(1e-9));
     }
 
-    [TestCase(20, 10, ExpectedResult = 1)]
-    [TestCase(30, 10, ExpectedResult = 0)]
-    [TestCase(20, 20, ExpectedResult = 0)]
-    public double Goodput_needs_the_first_token_and_the_mean_gap_in_time(int ttftMs, int gapMs)
+    [TestCase(15, 10, ExpectedResult = 1)]
+    [TestCase(16, 10, ExpectedResult = 0)]
+    [TestCase(15, 20, ExpectedResult = 0)]
+    public double Goodput_needs_the_first_token_and_the_mean_gap_in_time(int waitMs, int gapMs)
     {
         Sequence sequence = Accept(promptTokens: 8);
+        _clock.Advance(TimeSpan.FromMilliseconds(waitMs));
         RunStep(sequence, 0, 8);
         _clock.Advance(TimeSpan.FromMilliseconds(gapMs) - Step);
         RunStep(sequence, 8, 1);
-        End(sequence, CompletionReason.MaxTokensReached, TimeSpan.FromMilliseconds(ttftMs));
+        End(sequence, CompletionReason.MaxTokensReached);
         return _recorder.Report(Step).Goodput.Share;
+    }
+
+    [Test]
+    public void Latencies_are_from_arrival_to_start_first_token_and_end()
+    {
+        _clock.Advance(Step);
+        Sequence sequence = Accept(promptTokens: 8);
+        _clock.Advance(3 * Step);
+        RunStep(sequence, 0, 8);
+        RunStep(sequence, 8, 1);
+        End(sequence, CompletionReason.EosTokenReached);
+        LatencyReport latency = _recorder.Report(Step).Latency;
+        Assert.That((latency.Queue!.Max, latency.TimeToFirstToken!.Max, latency.EndToEnd!.Max), Is.EqualTo((30.0, 40.0, 50.0)));
     }
 
     [TestCase(100, ExpectedResult = 1)]
@@ -73,7 +87,7 @@ public class SimulationRecorderTests
     {
         Sequence sequence = Accept(promptTokens: 8);
         RunStep(sequence, 6, 2);
-        _recorder.RecordRequestCompletion(Result(sequence, CompletionReason.EosTokenReached, Step) with { PromptTokens = 8, CachedPromptTokens = 6 });
+        _recorder.RecordRequestCompletion(Result(sequence, CompletionReason.EosTokenReached) with { PromptTokens = 8, CachedPromptTokens = 6 });
         SimulationReport report = _recorder.Report(Step);
         Assert.That(report.Fairness.Tenants.Single().Service, Is.EqualTo(2 + 2));
         Assert.That(report.Engine.CacheHitRate, Is.EqualTo(0.75));
@@ -84,17 +98,45 @@ public class SimulationRecorderTests
     {
         foreach (CompletionReason reason in Enum.GetValues<CompletionReason>())
         {
-            End(Accept(promptTokens: 8), reason);
+            Sequence sequence = Accept(promptTokens: 8);
+            RunStep(sequence, 0, 8);
+            End(sequence, reason);
         }
+
+        End(Accept(promptTokens: 8), CompletionReason.Cancelled);
 
         var refused = RequestId.New();
         _recorder.Arrive(new Arrival(TimeSpan.Zero, [new PromptSegment(0, 8)], 1), refused);
         _recorder.Reject(refused, RejectionReason.QueueDelay);
 
         RequestCounts counts = _recorder.Report(Step).Requests;
-        Assert.That((counts.Arrived, counts.Completed, counts.TimedOut, counts.Cancelled, counts.Failed), Is.EqualTo((8, 4, 1, 1, 1)));
+        Assert.That((counts.Arrived, counts.Completed, counts.TimedOut, counts.Cancelled, counts.Failed), Is.EqualTo((9, 4, 1, 2, 1)));
         Assert.That(counts.Rejected, Is.EqualTo(new Dictionary<RejectionReason, int> { [RejectionReason.QueueDelay] = 1 }));
-        Assert.That((_recorder.Alive, _recorder.Ended), Is.EqualTo((0, 8)));
+        Assert.That((_recorder.Alive, _recorder.Ended), Is.EqualTo((0, 9)));
+    }
+
+    [Test]
+    public void A_request_that_never_ended_makes_the_measurement_worthless()
+    {
+        Sequence sequence = Accept(promptTokens: 8);
+        Assert.That(_recorder.ThrowIfIncomplete, Throws.InvalidOperationException.With.Message.Contains(sequence.Request.Id.ToString()));
+        End(sequence, CompletionReason.Cancelled);
+        Assert.That(_recorder.ThrowIfIncomplete, Throws.Nothing);
+    }
+
+    [Test]
+    public void A_fault_of_the_scheduler_makes_the_measurement_worthless()
+    {
+        _recorder.RecordError("SchedulerFault", new InvalidDataException("cause"));
+        Assert.That(_recorder.ThrowIfIncomplete, Throws.InvalidOperationException.With.InnerException.Message.EqualTo("cause"));
+    }
+
+    [Test]
+    public void The_peak_of_the_cache_is_a_share_of_it()
+    {
+        _recorder.RecordIteration(new IterationMeasurement { MemoryBytesUsed = 256 });
+        _recorder.RecordIteration(new IterationMeasurement { MemoryBytesUsed = 128 });
+        Assert.That(_recorder.Report(Step).Engine.PeakCacheUse, Is.EqualTo(0.25));
     }
 
     [Test]
@@ -116,7 +158,7 @@ public class SimulationRecorderTests
         Assert.That((report.Engine.Utilization, report.Goodput.Share, report.Fairness.JainIndex), Is.EqualTo((0.0, 0.0, 1.0)));
     }
 
-    private SimulationRecorder NewRecorder(ServiceObjectives objectives) => new(_clock, objectives, QueuePolicy.Default);
+    private SimulationRecorder NewRecorder(ServiceObjectives objectives) => new(_clock, new SimulationOptions(ModelPreset.Cpu with { Cache = new KVCacheConfiguration(64) }) { Objectives = objectives });
 
     private Sequence Accept(int promptTokens, SimulationRecorder? recorder = null)
     {
@@ -142,9 +184,9 @@ public class SimulationRecorderTests
         }
     }
 
-    private void End(Sequence sequence, CompletionReason reason, TimeSpan? ttft = null, SimulationRecorder? recorder = null) =>
-        (recorder ?? _recorder).RecordRequestCompletion(Result(sequence, reason, ttft));
+    private void End(Sequence sequence, CompletionReason reason, SimulationRecorder? recorder = null) =>
+        (recorder ?? _recorder).RecordRequestCompletion(Result(sequence, reason));
 
-    private static RequestResult Result(Sequence sequence, CompletionReason reason, TimeSpan? ttft) =>
-        new(sequence.Request.Id, string.Empty, 3, reason, Step) { TimeToFirstToken = ttft };
+    private static RequestResult Result(Sequence sequence, CompletionReason reason) =>
+        new(sequence.Request.Id, string.Empty, 3, reason, Step);
 }
