@@ -31,8 +31,11 @@ public record class RequestResult(
     /// <summary>Log-probabilities of the generated tokens, if <see cref="GenerationOptions.TopLogProbs"/> asked for them.</summary>
     public IReadOnlyList<TokenLogProbs>? LogProbs { get; init; }
 
-    /// <summary>What went wrong, for <see cref="CompletionReason.Failed"/> and <see cref="CompletionReason.Timeout"/>; otherwise null.</summary>
-    public Exception? Error { get; init; }
+    /// <summary>What went wrong, in words, for <see cref="CompletionReason.Failed"/> and <see cref="CompletionReason.Timeout"/>; otherwise null.</summary>
+    public string? Error { get; init; }
+
+    /// <summary>The exception behind <see cref="Error"/>: the one that the caller's task fails with.</summary>
+    public Exception? Exception { get; init; }
 
     /// <summary>From accepted to ended.</summary>
     public TimeSpan TotalTime => QueueTime + ProcessingTime;

@@ -245,7 +245,7 @@ public sealed partial class ContinuousBatchScheduler : IDisposable
         {
             long start = _time.GetTimestamp();
             IterationMeasurement done = await _engine.IterateAsync(cancellationToken);
-            AfterIteration?.Invoke();
+            AfterPass();
             cancellationToken.ThrowIfCancellationRequested();
             return new IterationResult(
                 _engine.Iterations, done.RequestCount, done.TokensGenerated, done.RequestsCompleted, _time.GetElapsedTime(start), _batches.UsageBytes);
@@ -308,6 +308,9 @@ public sealed partial class ContinuousBatchScheduler : IDisposable
     /// <summary>Utilization of the device, or the share of recent time in which the executor computed, in percent.</summary>
     internal double ComputeUtilization() => _capacity.Gpu?.GetUtilization() ?? _busy.Percent();
 
+    /// <summary>Mean batch utilization since the scheduler was made, in percent.</summary>
+    internal double MeanBatchUtilization => _engine.MeanUtilization;
+
     /// <summary>Share of the KV cache that running requests hold, in percent.</summary>
     internal double MemoryUtilization() => _batches.Paged is { } paged
         ? 100.0 * paged.ReferencedBlocks / paged.TotalBlocks
@@ -322,7 +325,7 @@ public sealed partial class ContinuousBatchScheduler : IDisposable
             if (_stopNow.IsCancellationRequested)
             {
                 _engine.EndAll(CompletionReason.Cancelled, null);
-                AfterIteration?.Invoke();
+                AfterPass();
                 if (_registry.Count > 0)
                 {
                     // A caller is between registering and enqueueing; it will signal.
@@ -358,7 +361,7 @@ public sealed partial class ContinuousBatchScheduler : IDisposable
         try
         {
             IterationMeasurement done = await _engine.IterateAsync(_stopNow.Token);
-            AfterIteration?.Invoke();
+            AfterPass();
             return done.RequestCount > 0 || done.RequestsCompleted > 0;
         }
         catch (Exception e) when (e is not InvariantViolationException)
@@ -368,6 +371,12 @@ public sealed partial class ContinuousBatchScheduler : IDisposable
             _engine.EndAll(CompletionReason.Failed, e);
             return true;
         }
+    }
+
+    private void AfterPass()
+    {
+        SchedulerInvariants.DebugCheck(this);
+        AfterIteration?.Invoke();
     }
 
     /// <summary>From idle, a lone request waits a moment for others to share its first step with.</summary>

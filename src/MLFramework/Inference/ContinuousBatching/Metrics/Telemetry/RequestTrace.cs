@@ -36,6 +36,14 @@ internal sealed class RequestTrace
         Stop(at);
     }
 
+    /// <summary>The request could not be taken for a mistake of its caller's: the activity ends.</summary>
+    public void Refused(Exception error, DateTimeOffset at)
+    {
+        _activity.SetTag(TelemetryAttributes.ErrorType, error.GetType().FullName);
+        _activity.SetStatus(ActivityStatusCode.Error, error.Message);
+        Stop(at);
+    }
+
     /// <summary>The request left the queue: its prefill begins, or begins again.</summary>
     /// <param name="cachedTokens">Tokens found in the prefix cache.</param>
     /// <param name="at">When.</param>
@@ -56,7 +64,7 @@ internal sealed class RequestTrace
         if (TelemetryAttributes.ErrorTypeOf(result) is { } errorType)
         {
             _activity.SetTag(TelemetryAttributes.ErrorType, errorType);
-            _activity.SetStatus(ActivityStatusCode.Error, result.Error?.Message);
+            _activity.SetStatus(ActivityStatusCode.Error, result.Exception?.Message);
         }
         else if (result.Reason != CompletionReason.Cancelled)
         {
@@ -122,7 +130,7 @@ internal sealed class RequestTrace
         _activity.SetTag("mlframework.preemptions", result.Preemptions);
         _activity.SetTag("mlframework.queue_time", result.QueueTime.TotalSeconds);
         _activity.SetTag("mlframework.time_to_first_token", result.TimeToFirstToken?.TotalSeconds);
-        if (result.Error is { } error)
+        if (result.Exception is { } error)
         {
             _activity.AddException(error, timestamp: at);
         }

@@ -52,7 +52,7 @@ internal static class TelemetryAttributes
     public static string? ErrorTypeOf(RequestResult result) => result.Reason switch
     {
         CompletionReason.Timeout => "timeout",
-        CompletionReason.Failed => result.Error?.GetType().FullName ?? "_OTHER",
+        CompletionReason.Failed => result.Exception?.GetType().FullName ?? "_OTHER",
         _ => null,
     };
 

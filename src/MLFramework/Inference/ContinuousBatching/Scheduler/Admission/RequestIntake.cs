@@ -40,6 +40,11 @@ internal sealed class RequestIntake(
             sequence.Trace?.Rejected(e.Reason, now);
             throw;
         }
+        catch (Exception e)
+        {
+            sequence.Trace?.Refused(e, now);
+            throw;
+        }
     }
 
     private void Check(Request request, Priority priority)

@@ -19,7 +19,6 @@ public class BatchManager
     private readonly Lock _statsLock = new();
     private BatchStats _stats = new(0, 0, 0, 0, TimeSpan.Zero);
     private (int Id, int Size, long Bytes, TimeSpan Duration) _last;
-    private readonly List<BlockCopy> _copiesOwed = [];
     private int _activeCount;
     private int _nextBatchId;
     private bool _isPending;
@@ -154,8 +153,6 @@ public class BatchManager
     internal Batch Plan(in IterationLimits limits, IAdmissionGate? gate)
     {
         CurrentBatch.Recycle(_nextBatchId++, _time.GetUtcNow().UtcDateTime);
-        CurrentBatch.MutableBlockCopies.AddRange(_copiesOwed);
-        _copiesOwed.Clear();
         _planner.Plan(CurrentBatch, limits, gate);
         _isPending = true;
         Volatile.Write(ref _activeCount, _running.Count);
@@ -174,14 +171,11 @@ public class BatchManager
     /// <summary>The batch was computed and what counts of it is committed.</summary>
     internal void EndCommit() => _isPending = false;
 
-    /// <summary>
-    /// The batch was not computed: nothing of it counts. Its block copies are owed to the next one, since the tables already name the copies.
-    /// </summary>
+    /// <summary>The batch was not computed: nothing of it counts. Block copies that it owed are part of the next plan.</summary>
     /// <param name="mayStillRun">Whether the executor may still be reading the batch, so that it must not be used again.</param>
     internal void Abandon(bool mayStillRun)
     {
         _isPending = false;
-        _copiesOwed.AddRange(CurrentBatch.BlockCopies);
         if (mayStillRun)
         {
             CurrentBatch = NewBatch();

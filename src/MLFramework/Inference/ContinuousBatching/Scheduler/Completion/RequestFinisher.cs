@@ -85,7 +85,8 @@ internal sealed class RequestFinisher(
             CachedPromptTokens = sequence.CachedPromptTokens,
             Preemptions = sequence.Preemptions,
             LogProbs = sequence.LogProbs,
-            Error = error,
+            Error = error?.Message,
+            Exception = error,
         };
     }
 
@@ -102,7 +103,7 @@ internal sealed class RequestFinisher(
                 request.CompletionSource.TrySetCanceled();
             }
         }
-        else if (result.Error is { } error)
+        else if (result.Exception is { } error)
         {
             request.CompletionSource.TrySetException(error);
         }

@@ -26,6 +26,7 @@ internal sealed partial class IterationEngine
     private readonly FaultIsolation _isolation;
     private bool _hadBacklog;
     private int _iterations;
+    private double _utilizationSum;
 
     public IterationEngine(
         RequestQueue queue,
@@ -64,6 +65,9 @@ internal sealed partial class IterationEngine
 
     /// <summary>Iterations so far that computed something.</summary>
     public int Iterations => Volatile.Read(ref _iterations);
+
+    /// <summary>Mean batch utilization over all iterations, in percent.</summary>
+    public double MeanUtilization => Volatile.Read(ref _utilizationSum) / Math.Max(1, Iterations);
 
     private int WarmupIterations { get; }
 
@@ -379,6 +383,7 @@ internal sealed partial class IterationEngine
     private void Report(in IterationMeasurement measurement)
     {
         _batches.Publish(measurement.ExecutionTime);
+        Volatile.Write(ref _utilizationSum, _utilizationSum + measurement.Utilization);
         _metrics.RecordIteration(measurement);
         _telemetry.IterationCompleted(measurement);
         if (_iterations > WarmupIterations)

@@ -161,7 +161,7 @@ public sealed class RequestTraceTests : IDisposable
     [Test]
     public void A_failure_is_an_error_with_its_exception()
     {
-        Start().Finished(Result(CompletionReason.Failed) with { Error = new InvalidOperationException("no memory") }, Now);
+        Start().Finished(Result(CompletionReason.Failed) with { Exception = new InvalidOperationException("no memory") }, Now);
         Assert.That((Ended.Status, Ended.StatusDescription), Is.EqualTo((ActivityStatusCode.Error, "no memory")));
         Assert.That(Ended.GetTagItem("error.type"), Is.EqualTo("System.InvalidOperationException"));
         ActivityEvent exception = Ended.Events.Last();

@@ -68,7 +68,7 @@ public sealed class SchedulerTelemetryTests : IDisposable
     [TestCase(CompletionReason.Cancelled, null)]
     public void An_unsuccessful_request_has_a_duration_and_no_token_times(CompletionReason reason, string? errorType)
     {
-        _telemetry.RequestFinished(Completed() with { Reason = reason, Error = new InvalidOperationException() });
+        _telemetry.RequestFinished(Completed() with { Reason = reason, Exception = new InvalidOperationException() });
         Assert.That(_recorder.Single("gen_ai.server.request.duration").Tags.GetValueOrDefault("error.type"), Is.EqualTo(errorType));
         Assert.That(_recorder.Has("gen_ai.server.time_to_first_token"), Is.False);
         Assert.That(_recorder.Has("gen_ai.server.time_per_output_token"), Is.False);
@@ -196,7 +196,7 @@ public sealed class SchedulerTelemetryTests : IDisposable
     private static long AllocatedBy(SchedulerTelemetry telemetry)
     {
         RequestResult result = Completed();
-        RequestResult failed = result with { Reason = CompletionReason.Failed, Error = new InvalidOperationException() };
+        RequestResult failed = result with { Reason = CompletionReason.Failed, Exception = new InvalidOperationException() };
         MeasureAll();
         long before = GC.GetAllocatedBytesForCurrentThread();
         for (int i = 0; i < 100; i++)
