@@ -16,6 +16,7 @@ internal static class ReportTable
         if (report.Fairness.Tenants.Count > 1)
         {
             console.Write(Tenants(report.Fairness));
+            console.WriteLine(Fairness(report.Fairness));
         }
     }
 
@@ -68,11 +69,12 @@ internal static class ReportTable
                 tenant.TimeToFirstToken is { } u ? Number(u.P99) : "–");
         }
 
-        table.Caption(
-            $"Jain index {Number(fairness.JainIndex, 3)}; largest service difference {Number(fairness.ServiceDifference)} of at most "
-            + $"{Number(fairness.ServiceDifferenceBound)} weighted tokens");
         return table;
     }
+
+    private static string Fairness(FairnessReport fairness) =>
+        $"Jain index {Number(fairness.JainIndex, 3)}. Service of tenants with a backlog differed by at most {Number(fairness.ServiceDifference)} weighted tokens;"
+        + $" the virtual token counter allows {Number(fairness.ServiceDifferenceBound)}.";
 
     private static Table NewTable(params string[] headers)
     {

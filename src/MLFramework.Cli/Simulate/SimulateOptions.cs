@@ -57,7 +57,7 @@ internal sealed class SimulateOptions
     private readonly Option<TimeSpan?> _sloItlP99 = Options.Duration("--slo-itl-p99", "Goodput: longest time between tokens but for one gap in a hundred [none].");
     private readonly Option<TimeSpan?> _maxQueueDelay = Options.Duration("--max-queue-delay", "Refuse what would wait longer [half of the objective for the first token].");
     private readonly Option<int?> _maxBatch = Options.Integer("--max-batch", "Requests that run together [the preset's].", 1, 65_536);
-    private readonly Option<int?> _kvBlocks = Options.Integer("--kv-blocks", "KV blocks of 16 tokens [the preset's].", 1, 100_000_000);
+    private readonly Option<int?> _kvBlocks = Options.Integer("--kv-blocks", "KV blocks of 16 tokens [the preset's].", 1, 10_000_000);
     private readonly Option<bool> _json = new("--json") { Description = "Print the report as JSON." };
 
     /// <summary>Options that a trace leaves nothing to say.</summary>

@@ -2,16 +2,6 @@ using MLFramework.Simulation;
 
 namespace MLFramework.Cli;
 
-/// <summary>How generated requests arrive.</summary>
-internal enum ArrivalProcess
-{
-    /// <summary>Independently of each other.</summary>
-    Poisson,
-
-    /// <summary>In bursts, or evenly: gaps of a Gamma distribution.</summary>
-    Gamma,
-}
-
 /// <summary>What <c>mlf simulate</c> was asked; null where the preset or the load decides.</summary>
 internal sealed record class SimulateSettings
 {

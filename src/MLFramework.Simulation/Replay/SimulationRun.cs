@@ -55,7 +55,7 @@ public sealed class SimulationRun
         using var scheduler = new ContinuousBatchScheduler(
             queue,
             new BatchManager(queue, cache, _options.BatchConstraints, prefill, clock),
-            new CompletionDetector(CompletionConfiguration.Default, new SimulatedTokenizer()),
+            new CompletionDetector(new CompletionConfiguration(SimulatedTokenizer.EosTokenId), new SimulatedTokenizer()),
             new CapacityManager(_options.CapacityConstraints, timeProvider: clock),
             new MeasuredExecutor(executor, _recorder),
             _recorder,

@@ -146,6 +146,37 @@ public class SimulationRunTests
         Assert.That(TwoBackloggedTenants(SchedulingOrder.FirstComeFirstServed), Has.Property("ServiceDifference").GreaterThan(TwoBackloggedTenants(SchedulingOrder.Full).ServiceDifferenceBound));
 
     [Test]
+    public void The_lowest_class_waits_no_longer_than_aging_allows()
+    {
+        TimeSpan interval = TimeSpan.FromSeconds(5);
+        (double lowest, double high) = LongestWaits(interval);
+
+        // Two intervals make a waiting low request the equal of a high one that arrives then; it goes before that one and all later ones.
+        Assert.That(lowest, Is.GreaterThan(high).And.LessThan((2 * interval.TotalMilliseconds) + high + 1000));
+        Assert.That(LongestWaits(TimeSpan.FromHours(1)).Lowest, Is.GreaterThan(40_000), "without aging it waits until the others have gone");
+
+        static (double Lowest, double High) LongestWaits(TimeSpan agingInterval)
+        {
+            // High requests come a little faster than they can be served, for a minute.
+            CostModel tenthOfASecond = new(PerStep: 0.1, WeightRead: 0, PerToken: 0, PerKVToken: 0, PerAttentionPair: 0);
+            ModelPreset slow = ModelPreset.Cpu with { Cost = tenthOfASecond, MaxBatchSize = 4 };
+            var shape = new GeneratedLoad(4.2, 250) { PromptTokens = new LengthDistribution(20), OutputTokens = new LengthDistribution(10) };
+            IEnumerable<Arrival> high = shape.Generate().Select(a => a with { Tenant = "high", Priority = Priority.High });
+            IEnumerable<Arrival> low = (shape with { RequestsPerSecond = 0.2, Requests = 6, Seed = 1 }).Generate().Select(a => a with { Tenant = "low", Priority = Priority.Low });
+            var options = new SimulationOptions(slow)
+            {
+                Admission = NoDelayLimit,
+                Order = SchedulingOrder.Priority,
+                Policy = QueuePolicy.Default with { AgingInterval = agingInterval },
+            };
+            IReadOnlyList<TenantReport> tenants = SimulationRun.Execute(high.MergeWith(low), options).Fairness.Tenants;
+            return (Longest("low"), Longest("high"));
+
+            double Longest(string name) => tenants.Single(t => t.Name == name).TimeToFirstToken!.Max;
+        }
+    }
+
+    [Test]
     public void A_long_prompt_that_arrives_on_running_streams_does_not_stall_them()
     {
         Arrival[] streams = [.. Enumerable.Range(0, 32).Select(i => At(0, 500, 1500) with { Prompt = [new PromptSegment(i, 500)] })];
