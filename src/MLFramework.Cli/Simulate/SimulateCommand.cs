@@ -76,9 +76,9 @@ internal static class SimulateCommand
         {
             IReadOnlyList<Arrival> all = TraceFile.Read(trace.FullName);
             int count = Math.Min(requests ?? all.Count, all.Count);
-            return (all.Take(count), $"{count:N0} requests of {trace.Name}");
+            return (all.Take(count), FormattableString.Invariant($"{count:N0} requests of {trace.Name}"));
         }
-        catch (Exception e) when (e is TraceFormatException or IOException or UnauthorizedAccessException or ArgumentException)
+        catch (Exception e) when (e is TraceFormatException or IOException or UnauthorizedAccessException or NotSupportedException)
         {
             throw new UsageException(e.Message, e);
         }
@@ -88,7 +88,8 @@ internal static class SimulateCommand
     {
         // A load that keeps the machine busy without drowning it, whatever the preset.
         const double Utilization = 0.5;
-        double rate = settings.Rate ?? Utilization * settings.Preset.PeakRate(settings.PromptTokens, settings.OutputTokens);
+        double rate = settings.Rate
+            ?? Math.Clamp(Utilization * settings.Preset.PeakRate(settings.PromptTokens, settings.OutputTokens), GeneratedLoad.MinRate, GeneratedLoad.MaxRate);
         bool isGamma = settings.Process == ArrivalProcess.Gamma;
         var load = new GeneratedLoad(rate, settings.Requests ?? DefaultRequests)
         {
@@ -98,7 +99,7 @@ internal static class SimulateCommand
             Seed = settings.Seed,
         };
         string process = isGamma ? FormattableString.Invariant($"Gamma, CV {load.Burstiness:0.##}") : "Poisson";
-        return (load.Generate(), FormattableString.Invariant($"{load.Requests:N0} requests ({process}, {rate:0.##}/s)"));
+        return (load.Generate(), FormattableString.Invariant($"{load.Requests:N0} requests ({process}, {rate:0.###}/s)"));
     }
 
     private static SimulationOptions OptionsFor(SimulateSettings settings)

@@ -22,21 +22,19 @@ internal sealed class SimulateOptions
         ["fair"] = SchedulingOrder.TenantFair,
     };
 
-    private readonly Option<FileInfo?> _trace = new("--trace")
-    {
-        Description = "Replay FILE: an Azure LLM inference trace (.csv) or a Mooncake trace (.jsonl).",
-        HelpName = "FILE",
-    };
+    private readonly Option<FileInfo?> _trace = Options.Parsed<FileInfo?>(
+        "--trace", "FILE", "Replay FILE: an Azure LLM inference trace (.csv) or a Mooncake trace (.jsonl).", text =>
+            text.Length > 0 ? new FileInfo(text) : throw new FormatException("must name a file"));
 
     private readonly Option<ArrivalProcess> _load = Options.Choice("--load", "Generate a load, even or bursty, if there is no trace [poisson].", Processes);
 
-    private readonly Option<double?> _rate = Options.Number("--rate", "Requests per second of the generated load [half of what the machine could do].", 1e-3, 1e6);
+    private readonly Option<double?> _rate = Options.Number("--rate", "Requests per second of the generated load [half of what the machine could do].", GeneratedLoad.MinRate, GeneratedLoad.MaxRate);
     private readonly Option<int?> _requests = Options.Integer("--requests", "How many requests: of a trace the first, of a generated load all [1000].", 1, 10_000_000);
     private readonly Option<double?> _burstiness = Options.Number("--burstiness", "Coefficient of variation between arrivals, for --load gamma [2].", 0.01, 100);
     private readonly Option<LengthDistribution?> _promptTokens = Length("--prompt-tokens", "Prompt lengths of the generated load, fixed or MEDIAN~SPREAD [1020~0.5].");
     private readonly Option<LengthDistribution?> _outputTokens = Length("--output-tokens", "Answer lengths of the generated load [129~1].");
     private readonly Option<int?> _tenants = Options.Integer("--tenants", "Deal the requests out to this many tenants.", 1, 64);
-    private readonly Option<int?> _heavyTenant = Options.Integer("--heavy-tenant", "Prompts of the first tenant are this many times as long.", 2, 1000);
+    private readonly Option<int?> _heavyTenant = Options.Integer("--heavy-tenant", "Prompts of the first tenant are this many times as long.", 2, 100);
     private readonly Option<int?> _sharedPrefix = Options.Integer("--shared-prefix", "Tokens of a system prompt before each prompt, one per tenant.", 1, 1_000_000);
 
     private readonly Option<int[]?> _priorities = Options.Parsed<int[]?>(

@@ -8,6 +8,9 @@ namespace MLFramework.Simulation;
 /// <param name="OutputTokens">Tokens that the model will answer with, the end-of-sequence token included; at least 1. The scheduler does not know it.</param>
 public sealed record class Arrival(TimeSpan Time, IReadOnlyList<PromptSegment> Prompt, int OutputTokens)
 {
+    /// <summary>Longest prompt and longest answer that a load may have; no model's context comes near.</summary>
+    public const int MaxTokens = 10_000_000;
+
     /// <summary>Whose request it is; empty for nobody in particular.</summary>
     public string Tenant { get; init; } = string.Empty;
 

@@ -72,8 +72,8 @@ public static class AzureTrace
         return (at, ParseTokens(rest[fields[1]], "ContextTokens"), ParseTokens(rest[fields[2]], "GeneratedTokens"));
 
         int ParseTokens(ReadOnlySpan<char> field, string name) =>
-            int.TryParse(field, NumberStyles.None, CultureInfo.InvariantCulture, out int tokens) && tokens >= 1
+            int.TryParse(field, NumberStyles.None, CultureInfo.InvariantCulture, out int tokens) && tokens is >= 1 and <= Arrival.MaxTokens
                 ? tokens
-                : throw new TraceFormatException(source, number, $"{name} must be a whole number of at least 1, not '{field}'.");
+                : throw new TraceFormatException(source, number, $"{name} must be a whole number from 1 to {Arrival.MaxTokens}, not '{field}'.");
     }
 }

@@ -1,10 +1,16 @@
 namespace MLFramework.Simulation;
 
 /// <summary>A load drawn from distributions: the same seed gives the same load on every machine.</summary>
-/// <param name="RequestsPerSecond">Mean rate of arrivals, more than 0.</param>
+/// <param name="RequestsPerSecond">Mean rate of arrivals, <see cref="MinRate"/> to <see cref="MaxRate"/>.</param>
 /// <param name="Requests">How many arrive, 1 to 10 million.</param>
 public sealed record class GeneratedLoad(double RequestsPerSecond, int Requests)
 {
+    /// <summary>Lowest rate, in requests per second.</summary>
+    public const double MinRate = 1e-3;
+
+    /// <summary>Highest rate, in requests per second.</summary>
+    public const double MaxRate = 1e6;
+
     /// <summary>
     /// Coefficient of variation of the time between arrivals, more than 0 and at most 100: 1 is a Poisson process, more is burstier, less more even. Any
     /// value but 1 draws gaps from a Gamma distribution of shape 1/CV².
@@ -25,9 +31,9 @@ public sealed record class GeneratedLoad(double RequestsPerSecond, int Requests)
     /// <exception cref="ArgumentOutOfRangeException">A member is out of its range.</exception>
     public void Validate()
     {
-        if (!(RequestsPerSecond is >= 1e-3 and <= 1e6))
+        if (!(RequestsPerSecond is >= MinRate and <= MaxRate))
         {
-            throw new ArgumentOutOfRangeException(nameof(RequestsPerSecond), RequestsPerSecond, "The rate must be 0.001 to 1,000,000 requests per second.");
+            throw new ArgumentOutOfRangeException(nameof(RequestsPerSecond), RequestsPerSecond, $"The rate must be {MinRate} to {MaxRate} requests per second.");
         }
 
         if (Requests is < 1 or > 10_000_000)

@@ -15,7 +15,7 @@ public sealed record class LengthDistribution(int Median, double Sigma = 0)
     /// <summary>Answers of the Azure conversation trace: median 129, mean 211 tokens.</summary>
     public static readonly LengthDistribution ConversationAnswers = new(129, 1.0);
 
-    private const int MaxMedian = 1_000_000;
+    private const int MaxMedian = Arrival.MaxTokens / MaxMedians;
     private const int MaxSigma = 5;
 
     /// <summary>Longest length drawn, in medians: rarer ones would make two runs of different seeds incomparable.</summary>

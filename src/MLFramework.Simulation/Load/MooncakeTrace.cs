@@ -66,8 +66,8 @@ public static class MooncakeTrace
             null => "null is no request.",
             { HashIds: null } => "hash_ids must be an array, not null.",
             _ when !(row.Timestamp >= 0 && row.Timestamp <= TimeSpan.MaxValue.TotalMilliseconds / 2) => $"timestamp must be milliseconds of 0 or more, not {row.Timestamp}.",
-            { InputLength: < 1 } => $"input_length must be at least 1, not {row.InputLength}.",
-            { OutputLength: < 1 } => $"output_length must be at least 1, not {row.OutputLength}.",
+            { InputLength: < 1 or > Arrival.MaxTokens } => $"input_length must be 1 to {Arrival.MaxTokens}, not {row.InputLength}.",
+            { OutputLength: < 1 or > Arrival.MaxTokens } => $"output_length must be 1 to {Arrival.MaxTokens}, not {row.OutputLength}.",
             _ when row.HashIds.Length != BlocksOf(row.InputLength) =>
                 $"input_length {row.InputLength} needs {BlocksOf(row.InputLength)} hash_ids (one per {BlockTokens} tokens), not {row.HashIds.Length}.",
             _ => null,

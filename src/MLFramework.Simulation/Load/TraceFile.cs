@@ -6,7 +6,7 @@ public static class TraceFile
     /// <summary>Reads the whole file.</summary>
     /// <param name="path">Where it is.</param>
     /// <returns>At least one request, in order of arrival.</returns>
-    /// <exception cref="ArgumentException">The extension is of no known format.</exception>
+    /// <exception cref="NotSupportedException">The extension is of no known format.</exception>
     /// <exception cref="IOException">The file cannot be read.</exception>
     /// <exception cref="TraceFormatException">A line is not what the format says, or there are none.</exception>
     public static IReadOnlyList<Arrival> Read(string path)
@@ -16,7 +16,7 @@ public static class TraceFile
         {
             ".CSV" => AzureTrace.Read,
             ".JSONL" => MooncakeTrace.Read,
-            _ => throw new ArgumentException($"'{path}' must end in .csv (Azure LLM inference trace) or .jsonl (Mooncake trace).", nameof(path)),
+            _ => throw new NotSupportedException($"'{path}' must end in .csv (Azure LLM inference trace) or .jsonl (Mooncake trace)."),
         };
         using var reader = new StreamReader(path);
         List<Arrival> arrivals = [.. format(reader, path)];

@@ -16,7 +16,7 @@ public sealed class TraceFileTests : IDisposable
 
     [Test]
     public void Another_extension_is_refused_with_those_that_work() =>
-        Assert.That(() => TraceFile.Read(Write("a.txt", "x")), Throws.ArgumentException.With.Message.Contains(".csv").And.Message.Contains(".jsonl"));
+        Assert.That(() => TraceFile.Read(Write("a.txt", "x")), Throws.InstanceOf<NotSupportedException>().With.Message.Contains(".csv").And.Message.Contains(".jsonl"));
 
     [Test]
     public void An_empty_trace_is_refused() =>
