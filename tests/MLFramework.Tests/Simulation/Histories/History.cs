@@ -48,6 +48,7 @@ internal sealed class History : IDisposable
         _rig.Scheduler.AfterIteration = () =>
         {
             _passes++;
+            Log($"pass {_passes}: running {_rig.Scheduler.ActiveRequestCount} waiting {_rig.Queue.Count} batch {_rig.Batches.CurrentBatch.Size} alive {_rig.Scheduler.Registry.Count}");
             SchedulerInvariants.Check(_rig.Scheduler);
         };
         _rig.Scheduler.RequestEnded += (request, _) => _endings[request.Id] = _endings.GetValueOrDefault(request.Id) + 1;
@@ -66,7 +67,8 @@ internal sealed class History : IDisposable
         }
         catch (Exception e)
         {
-            throw new HistoryException(seed, history?._setup, history?._log ?? [], e);
+            Exception cause = history?._rig.Scheduler.Loop.Exception?.InnerException ?? e;
+            throw new HistoryException(seed, history?._setup, history?._log ?? [], cause);
         }
         finally
         {
@@ -252,12 +254,24 @@ internal sealed class History : IDisposable
     /// <summary>A request serves once, and an id that is alive is taken.</summary>
     private void ExpectRefusal(Request alive)
     {
-        bool isAlive = alive.Result is null;
-        var twin = new Request(alive.Id, "twin", 1, default, timeProvider: _rig.Clock);
         Assert.Catch<ArgumentException>(() => _rig.Scheduler.EnqueueAsync(alive));
-        if (isAlive && _rig.Scheduler.Registry.IsOpen)
+        if (alive.Result is not null)
         {
-            Assert.Catch<ArgumentException>(() => _rig.Scheduler.EnqueueAsync(twin));
+            return;
+        }
+
+        var twin = new Request(alive.Id, "twin", 1, default, timeProvider: _rig.Clock);
+        try
+        {
+            Require(_rig.Scheduler.EnqueueAsync(twin).IsFaulted, $"Two requests of id {alive.Id} are alive.");
+        }
+        catch (ArgumentException e) when (e is not PromptTooLongException)
+        {
+            Require(e.Message.Contains(alive.Id.ToString(), StringComparison.Ordinal), "The refusal of a duplicate does not name it.");
+        }
+        catch (PromptTooLongException)
+        {
+            // Refused even earlier.
         }
     }
 
@@ -323,9 +337,10 @@ internal sealed class History : IDisposable
     private async Task ProbeLiveness()
     {
         long before = _passes;
+        Sequence? waiting = _rig.Queue.PeekBest();
         await Task.Delay(TimeSpan.FromMilliseconds(5), _rig.Clock);
         bool isStuck = _rig.Scheduler.IsRunning && _rig.Scheduler.Registry.IsOpen && _externalHolds == 0
-            && !_rig.Queue.IsEmpty && _rig.Scheduler.ActiveRequestCount == 0 && _passes == before;
+            && waiting is { State: SequenceState.Waiting } && _rig.Scheduler.ActiveRequestCount == 0 && _passes == before;
         Require(!isStuck, "Requests wait, nothing runs, and the loop sleeps.");
     }
 

@@ -141,6 +141,9 @@ public sealed partial class ContinuousBatchScheduler : IDisposable
         remove => _finisher.Ended -= value;
     }
 
+    /// <summary>The loop begun last. It fails only with <see cref="InvariantViolationException"/>.</summary>
+    internal Task Loop => _loop;
+
     /// <summary>Told after every pass of the owner, also an empty one: the moment when all invariants hold. For tests and simulation.</summary>
     internal Action? AfterIteration { get; set; }
 

@@ -136,19 +136,12 @@ internal sealed class BatchPlanner(
     /// <summary>The next sequence that may start. Samples whose prompt is just being computed step aside for those behind them.</summary>
     private Sequence? NextToStart()
     {
-        foreach (Sequence sample in _awaitingPrompt)
-        {
-            if (!MustAwaitPrompt(sample))
-            {
-                return sample;
-            }
-        }
-
+        Sequence? sample = _awaitingPrompt.Find(static s => !MustAwaitPrompt(s));
         while (queue.PeekBest() is { } best)
         {
             if (!MustAwaitPrompt(best))
             {
-                return best;
+                return sample is not null && sample.Rank.IsAbove(best.Rank) ? sample : best;
             }
 
             if (queue.TryTake(best))
@@ -158,7 +151,7 @@ internal sealed class BatchPlanner(
             }
         }
 
-        return null;
+        return sample;
     }
 
     private static bool MustAwaitPrompt(Sequence sequence) =>
