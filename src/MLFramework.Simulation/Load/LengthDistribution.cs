@@ -3,7 +3,7 @@ using System.Globalization;
 namespace MLFramework.Simulation;
 
 /// <summary>
-/// How long prompts or answers are: log-normal, which fits production traces well, cut at <see cref="Max"/>; or fixed.
+/// How long prompts or answers are: log-normal, cut at <see cref="Max"/>; or fixed.
 /// </summary>
 /// <param name="Median">Half are shorter; at least 1 token.</param>
 /// <param name="Sigma">Standard deviation of the logarithm, 0 to 5; 0 makes all alike.</param>

@@ -7,7 +7,7 @@ namespace MLFramework.Simulation;
 /// <param name="generatedWeight">w_q.</param>
 /// <remarks>
 /// The service difference is that of Sheng et al., "Fairness in Serving Large Language Models", OSDI 2024: over every interval in which two
-/// tenants are both backlogged (each has requests waiting), the difference of what they were served. Their Theorem 4.4 bounds it by
+/// tenants are both backlogged (each has requests waiting), the difference of what they were served. They bound it by
 /// <c>2 · max(w_p · L_input, w_q · M)</c>, L_input the longest prompt and M the most tokens in a running batch.
 /// </remarks>
 internal sealed class FairnessMeter(double promptWeight, double generatedWeight)

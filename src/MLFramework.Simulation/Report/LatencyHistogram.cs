@@ -6,7 +6,7 @@ namespace MLFramework.Simulation;
 /// Counts durations in buckets that are exact below 256 ticks and 1/128 of their value wide above, so that a quantile is read within
 /// 0.4 % whatever the number of samples. Recording is a few instructions; memory is 57 kB. Not thread-safe.
 /// </summary>
-/// <remarks>The layout of HdrHistogram (Tene, 2012) with 128 buckets to the octave. A tick is 100 ns.</remarks>
+/// <remarks>The layout of Gil Tene's HdrHistogram, with 128 buckets to the octave. A tick is 100 ns.</remarks>
 internal sealed class LatencyHistogram
 {
     private const int SubBucketBits = 7;

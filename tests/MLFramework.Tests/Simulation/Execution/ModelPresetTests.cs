@@ -36,7 +36,18 @@ public class ModelPresetTests
     }
 
     [Test]
-    public void A_lone_decode_on_an_H100_takes_what_its_bandwidth_allows() =>
-        // 8B at batch 1 is measured at 130 to 165 tokens per second by the public benchmarks of vLLM and TensorRT-LLM.
-        Assert.That(1 / ModelPreset.Llama8BOnH100.Cost.StepDuration(1000, 1).TotalSeconds, Is.InRange(130, 165));
+    public void A_lone_decode_is_bound_by_reading_the_weights_and_a_long_prompt_by_arithmetic()
+    {
+        foreach (CostModel cost in ModelPreset.All.Select(p => p.Cost))
+        {
+            Assert.That(cost.StepDuration(100, 1).TotalSeconds, Is.EqualTo(cost.PerStep + cost.WeightRead).Within(2).Percent);
+            Assert.That(cost.StepDuration(0, 4096).TotalSeconds, Is.GreaterThan(4096 * cost.PerToken));
+        }
+    }
+
+    [Test]
+    public void The_peak_rate_is_where_arithmetic_alone_fills_the_time() =>
+        Assert.That(
+            ModelPreset.Llama8BOnH100.PeakRate(new LengthDistribution(1000), new LengthDistribution(200)),
+            Is.EqualTo(1 / (1200 * 32.5e-6)).Within(0.5).Percent);
 }

@@ -182,6 +182,7 @@ public class SimulationRunTests
         Arrival[] streams = [.. Enumerable.Range(0, 32).Select(i => At(0, 500, 1500) with { Prompt = [new PromptSegment(i, 500)] })];
         SimulationReport calm = SimulationRun.Execute(streams, Options);
         SimulationReport disturbed = SimulationRun.Execute([.. streams, At(2, 32_768, 10) with { Prompt = [new PromptSegment(99, 32_768)] }], Options);
+        TestContext.Out.WriteLine($"between tokens, ms: calm {calm.Latency.InterToken}, disturbed {disturbed.Latency.InterToken}");
         Assert.That(disturbed.Requests.Completed, Is.EqualTo(33));
         Assert.That(disturbed.Latency.InterToken!.P99, Is.LessThanOrEqualTo(2 * disturbed.Latency.InterToken.P50));
         Assert.That(disturbed.Latency.InterToken.P99, Is.GreaterThan(1.2 * calm.Latency.InterToken!.P99), "the prompt was computed beside the streams");
