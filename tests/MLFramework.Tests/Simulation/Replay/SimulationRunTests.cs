@@ -208,10 +208,10 @@ public class SimulationRunTests
     /// <summary>Two tenants send faster than they can be served, one of them prompts ten times as long.</summary>
     private static FairnessReport TwoBackloggedTenants(SchedulingOrder order)
     {
-        var load = new GeneratedLoad(20, 500) { PromptTokens = new LengthDistribution(400), OutputTokens = new LengthDistribution(100) };
-        IEnumerable<Arrival> light = (load with { RequestsPerSecond = 60, Requests = 1500 }).Generate().Select(a => a with { Tenant = "light" });
+        var load = new GeneratedLoad(20, 200) { PromptTokens = new LengthDistribution(400), OutputTokens = new LengthDistribution(100) };
+        IEnumerable<Arrival> light = (load with { RequestsPerSecond = 60, Requests = 600 }).Generate().Select(a => a with { Tenant = "light" });
         IEnumerable<Arrival> heavy = (load with { Seed = 1 }).Generate().Select(a => a with { Tenant = "heavy" }).WithLongerPrompts("heavy", 10);
-        var options = new SimulationOptions(ModelPreset.Llama8BOnH100 with { MaxBatchSize = 64 }) { Admission = NoDelayLimit, Order = order };
+        var options = new SimulationOptions(ModelPreset.Llama8BOnH100 with { MaxBatchSize = 16 }) { Admission = NoDelayLimit, Order = order };
         FairnessReport fairness = SimulationRun.Execute(light.MergeWith(heavy), options).Fairness;
         TestContext.Out.WriteLine($"{order}: difference {fairness.ServiceDifference:N0}, bound {fairness.ServiceDifferenceBound:N0}, Jain {fairness.JainIndex:N3}");
         return fairness;
