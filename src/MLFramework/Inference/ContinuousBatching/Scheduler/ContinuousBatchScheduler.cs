@@ -26,7 +26,7 @@ public sealed partial class ContinuousBatchScheduler : IDisposable
     private readonly SchedulerLoopHost _host;
     private readonly ILogger _logger;
     private readonly RequestRegistry _registry = new();
-    private readonly WaitEstimator _estimator = new();
+    private readonly WaitEstimator _estimator;
     private readonly AsyncSignal _wake = new();
     private readonly BusyShare _busy;
     private readonly SchedulerTelemetry _telemetry;
@@ -94,6 +94,7 @@ public sealed partial class ContinuousBatchScheduler : IDisposable
         _time = timeProvider ?? requestQueue.TimeProvider;
         _logger = logger ?? NullLogger.Instance;
         _host = loopHost ?? SchedulerLoopHost.DedicatedThread;
+        _estimator = new WaitEstimator(_time);
         _busy = new BusyShare(_time);
         _metrics = new GuardedMetrics(metrics, _logger);
         Metrics = metrics;

@@ -6,9 +6,9 @@ namespace MLFramework.Inference.ContinuousBatching;
 /// </summary>
 /// <remarks>
 /// With a backlog, requests start when others end, so the wait of the n-th in line is n times the mean time between starts, measured
-/// only while there was a backlog. Without one, a request waits for the iteration that is running.
+/// only while there was a backlog. Without one, a request waits for the rest of the run that is under way.
 /// </remarks>
-internal sealed class WaitEstimator
+internal sealed class WaitEstimator(TimeProvider time)
 {
     /// <summary>Weight of the newest start; the estimate remembers about the last 32.</summary>
     private const double StartSmoothing = 1.0 / 32;
@@ -20,25 +20,38 @@ internal sealed class WaitEstimator
     private double? _iterationSeconds;
     private double? _serviceSeconds;
     private double? _secondsPerToken;
-    private long _lastStart;
+    private long? _lastStart;
+    private long _runStart;
+    private double _runSeconds;
 
     /// <summary>Requests started in an iteration.</summary>
     /// <param name="count">How many, at least one.</param>
     /// <param name="hadBacklog">Whether requests were left waiting when the iteration before was planned.</param>
     /// <param name="timestamp">When.</param>
-    /// <param name="frequency">Timestamps per second.</param>
-    public void RecordStarts(int count, bool hadBacklog, long timestamp, long frequency)
+    public void RecordStarts(int count, bool hadBacklog, long timestamp)
     {
         lock (_lock)
         {
-            if (hadBacklog && _lastStart != 0)
+            if (hadBacklog && _lastStart is { } last)
             {
-                double gap = (timestamp - _lastStart) / (double)frequency / count;
+                double gap = time.GetElapsedTime(last, timestamp).TotalSeconds / count;
                 double weight = 1 - Math.Pow(1 - StartSmoothing, count);
                 _secondsPerStart = Smooth(_secondsPerStart, gap, weight);
             }
 
             _lastStart = timestamp;
+        }
+    }
+
+    /// <summary>A run of the model began.</summary>
+    /// <param name="timestamp">When.</param>
+    /// <param name="expectedSeconds">How long it should take; 0 when the executor does not know, for the mean of those before.</param>
+    public void RecordRunStart(long timestamp, double expectedSeconds)
+    {
+        lock (_lock)
+        {
+            _runStart = timestamp;
+            _runSeconds = expectedSeconds > 0 ? expectedSeconds : _iterationSeconds ?? 0;
         }
     }
 
@@ -73,14 +86,15 @@ internal sealed class WaitEstimator
     {
         lock (_lock)
         {
-            if (_iterationSeconds is not { } iteration)
+            if (_iterationSeconds is null)
             {
                 return null;
             }
 
             if (ahead == 0 && canStart)
             {
-                return TimeSpan.FromSeconds(running == 0 ? 0 : iteration / 2);
+                double left = _runSeconds - time.GetElapsedTime(_runStart).TotalSeconds;
+                return TimeSpan.FromSeconds(running == 0 ? 0 : Math.Max(0, left));
             }
 
             double? perStart = _secondsPerStart ?? (_serviceSeconds / Math.Max(1, running));

@@ -73,14 +73,12 @@ internal sealed class RequestFinisher(
     private RequestResult ResultOf(Sequence sequence, CompletionReason reason, Exception? error)
     {
         long now = time.GetTimestamp();
-        long started = sequence.StartedTimestamp == 0 ? now : sequence.StartedTimestamp;
+        long started = sequence.StartedTimestamp ?? now;
         Request request = sequence.Request;
         return new RequestResult(request.Id, detector.FinalText(request), request.GeneratedTokenIds.Count, reason, time.GetElapsedTime(started, now))
         {
             QueueTime = time.GetElapsedTime(sequence.EnqueuedTimestamp, started),
-            TimeToFirstToken = sequence.FirstTokenTimestamp == 0
-                ? null
-                : time.GetElapsedTime(sequence.EnqueuedTimestamp, sequence.FirstTokenTimestamp),
+            TimeToFirstToken = sequence.FirstTokenTimestamp is { } first ? time.GetElapsedTime(sequence.EnqueuedTimestamp, first) : null,
             PromptTokens = sequence.PromptLength,
             CachedPromptTokens = sequence.CachedPromptTokens,
             Preemptions = sequence.Preemptions,

@@ -96,7 +96,9 @@ internal sealed partial class IterationEngine
         int tokens = batch.TokenCount;
         int decodes = _batches.Planner.DecodeCount;
         long runStart = _time.GetTimestamp();
-        RunOutcome outcome = await _runner.RunAsync(batch, stop);
+        TimeSpan expected = _runner.Expect(batch);
+        _estimator.RecordRunStart(runStart, expected.TotalSeconds);
+        RunOutcome outcome = await _runner.RunAsync(batch, expected, stop);
         long runEnd = _time.GetTimestamp();
         double seconds = _time.GetElapsedTime(runStart, runEnd).TotalSeconds;
         _busy.Add(seconds);
@@ -182,7 +184,7 @@ internal sealed partial class IterationEngine
     private void EndExpired(Sequence sequence)
     {
         TimeSpan age = _time.GetElapsedTime(sequence.EnqueuedTimestamp);
-        string where = sequence.StartedTimestamp == 0 ? "while it waited" : $"after {sequence.Request.GeneratedTokenIds.Count} tokens";
+        string where = sequence.StartedTimestamp is null ? "while it waited" : $"after {sequence.Request.GeneratedTokenIds.Count} tokens";
         _finisher.End(sequence, CompletionReason.Timeout, new TimeoutException(
             $"Request {sequence.Request.Id} met its deadline or time limit {age.TotalSeconds:0.###} s after it was accepted, {where}."));
     }
@@ -209,7 +211,7 @@ internal sealed partial class IterationEngine
 
         if (planner.Started.Count > 0)
         {
-            _estimator.RecordStarts(planner.Started.Count, _hadBacklog, now, _time.TimestampFrequency);
+            _estimator.RecordStarts(planner.Started.Count, _hadBacklog, now);
         }
 
         _hadBacklog = !_queue.IsEmpty;
@@ -220,7 +222,7 @@ internal sealed partial class IterationEngine
     {
         _telemetry.PrefixLookup(sequence.TokenCount, sequence.ComputedTokens);
         sequence.Trace?.Scheduled(sequence.ComputedTokens, _time.GetUtcNow());
-        if (sequence.StartedTimestamp != 0)
+        if (sequence.StartedTimestamp is not null)
         {
             return;
         }
@@ -280,7 +282,7 @@ internal sealed partial class IterationEngine
         request.GeneratedTokenIds.Add(token);
         request.GeneratedTokens = request.GeneratedTokenIds.Count;
         sequence.Account?.Charge(_queue.Policy.GeneratedTokenWeight);
-        if (sequence.FirstTokenTimestamp == 0)
+        if (sequence.FirstTokenTimestamp is null)
         {
             sequence.FirstTokenTimestamp = now;
             sequence.Trace?.FirstToken(_time.GetUtcNow());

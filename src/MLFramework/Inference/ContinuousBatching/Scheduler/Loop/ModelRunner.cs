@@ -19,16 +19,32 @@ internal sealed partial class ModelRunner(IModelExecutor executor, int iteration
     /// <summary>The tokens of the last successful run in the order of its batch, −1 where none was due.</summary>
     public ReadOnlySpan<int> Tokens => _tokens;
 
-    /// <summary>Runs a batch.</summary>
-    /// <param name="batch">What to compute.</param>
-    /// <param name="stop">Gives the run up from outside.</param>
-    public async ValueTask<RunOutcome> RunAsync(Batch batch, CancellationToken stop)
+    /// <summary>How long the executor expects a batch to take; zero when it does not know or fails to say.</summary>
+    public TimeSpan Expect(Batch batch)
     {
-        Task<BatchOutput> run;
-        TimeSpan timeout;
         try
         {
-            timeout = TimeoutOf(batch);
+            TimeSpan expected = executor.EstimateDuration(batch);
+            return expected > TimeSpan.Zero && expected < TimeSpan.FromDays(1) ? expected : TimeSpan.Zero;
+        }
+        catch (Exception e)
+        {
+            LogNoExpectation(logger, e);
+            return TimeSpan.Zero;
+        }
+    }
+
+    /// <summary>Runs a batch.</summary>
+    /// <param name="batch">What to compute.</param>
+    /// <param name="expected">What <see cref="Expect"/> says of it.</param>
+    /// <param name="stop">Gives the run up from outside.</param>
+    public async ValueTask<RunOutcome> RunAsync(Batch batch, TimeSpan expected, CancellationToken stop)
+    {
+        Task<BatchOutput> run;
+        TimeSpan limit = TimeSpan.FromMilliseconds(iterationTimeoutMs);
+        TimeSpan timeout = expected * ExpectationFactor > limit ? expected * ExpectationFactor : limit;
+        try
+        {
             run = executor.ExecuteBatchAsync(batch, _giveUp.Token)
                 ?? throw new ModelOutputException("The executor returned no task.");
         }
@@ -64,13 +80,6 @@ internal sealed partial class ModelRunner(IModelExecutor executor, int iteration
 
     public void Dispose() => _giveUp.Dispose();
 
-    private TimeSpan TimeoutOf(Batch batch)
-    {
-        TimeSpan limit = TimeSpan.FromMilliseconds(iterationTimeoutMs);
-        TimeSpan expected = executor.EstimateDuration(batch) * ExpectationFactor;
-        return expected > limit ? expected : limit;
-    }
-
     /// <summary>Cancels a run and waits for it to end, so that the executor is not called while it still runs.</summary>
     private async ValueTask<bool> TryEndAsync(Task run, TimeSpan grace)
     {
@@ -102,6 +111,9 @@ internal sealed partial class ModelRunner(IModelExecutor executor, int iteration
 
         return run.IsCompleted;
     }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The executor failed to estimate a batch's duration.")]
+    private static partial void LogNoExpectation(ILogger logger, Exception exception);
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "An iteration that was given up has ended.")]
     private static partial void LogAbandonedRun(ILogger logger, Exception? exception);
