@@ -89,13 +89,11 @@ internal static class PreTokenizerRules
         return end > at ? end - at : -1;
     };
 
-    /// <summary><c>\s?[…]+</c></summary>
+    /// <summary><c>\s?[…]+</c>, for a set without white space.</summary>
     public static PreTokenizerRule SpaceAnd(RuneRanges set) => (text, at) =>
     {
         int start = at + (RuneClasses.ClassAt(text, at) == RuneClass.Space ? 1 : 0), end = set.EndOfRun(text, start);
-        if (end > start) return end - at;
-        end = set.EndOfRun(text, at);   // the space itself may be of the set
-        return end > at ? end - at : -1;
+        return end > start ? end - at : -1;
     };
 
     /// <summary><c>[…]+</c></summary>

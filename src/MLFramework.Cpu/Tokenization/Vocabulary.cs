@@ -84,6 +84,10 @@ public sealed class Vocabulary
     /// <exception cref="ArgumentOutOfRangeException">No such id.</exception>
     public float Score(int id) => _scores is null ? 0 : _scores[Checked(id)];
 
+    /// <summary>Finds a control token by its text.</summary>
+    /// <returns>The id, or null.</returns>
+    public int? FindControl(string text) => Array.IndexOf(_texts, text) is >= 0 and var id && _kinds[id] == TokenKind.Control ? id : null;
+
     /// <summary>Finds the token of a text among those that text may become: never a control, unknown or byte token. Of equal texts the last counts.</summary>
     /// <returns>The id, or −1.</returns>
     internal int FindSpellable(ReadOnlySpan<char> text) =>
