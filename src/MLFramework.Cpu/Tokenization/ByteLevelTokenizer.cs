@@ -108,7 +108,8 @@ internal sealed class ByteLevelTokenizer : Tokenizer
     /// <summary>Pairs merge if the vocabulary lists them.</summary>
     private readonly struct Rules(Dictionary<long, (uint Rank, int Merged)> merges) : IMergeRules
     {
-        public static long Key(int left, int right) => (long)left << 32 | (uint)right;
+        /// <summary>Both ids, spread by an odd factor: <see cref="long.GetHashCode"/> would xor them, and ids of neighbours are often alike.</summary>
+        public static long Key(int left, int right) => unchecked(((long)left << 32 | (uint)right) * (long)0x9E37_79B9_7F4A_7C15);
 
         public bool TryMerge(in MergeSymbol left, in MergeSymbol right, out uint rank, out int merged)
         {

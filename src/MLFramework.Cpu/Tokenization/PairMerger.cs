@@ -35,6 +35,9 @@ internal interface IMergeRules
 /// </summary>
 internal sealed class PairMerger
 {
+    /// <summary>Up to this many symbols, a search beats a heap.</summary>
+    internal const int ShortText = 32;
+
     private readonly List<MergeSymbol> _symbols = [];
     private readonly List<((int Left, int Right, int Length, int Merged), ulong)> _initial = [];
     private readonly PriorityQueue<(int Left, int Right, int Length, int Merged), ulong> _pairs = new();
@@ -53,10 +56,41 @@ internal sealed class PairMerger
     }
 
     /// <summary>Merges until no pair is left.</summary>
-    /// <returns>All symbols; those of length 0 are gone.</returns>
-    public ReadOnlySpan<MergeSymbol> Merge<TRules>(TRules rules) where TRules : struct, IMergeRules
+    /// <returns>The symbols that are left, in order, among others of length 0.</returns>
+    public ReadOnlySpan<MergeSymbol> Merge<TRules>(TRules rules) where TRules : struct, IMergeRules, allows ref struct
     {
         Span<MergeSymbol> symbols = CollectionsMarshal.AsSpan(_symbols);
+        return symbols.Length <= ShortText ? MergeShort(symbols, rules) : MergeLong(symbols, rules);
+    }
+
+    /// <summary>Most texts are words of a few letters: looking through all pairs for the best is several times faster than a heap there.</summary>
+    private static ReadOnlySpan<MergeSymbol> MergeShort<TRules>(Span<MergeSymbol> symbols, TRules rules) where TRules : struct, IMergeRules, allows ref struct
+    {
+        const ulong None = ulong.MaxValue;
+        Span<ulong> ranks = stackalloc ulong[ShortText];   // of the pair that starts at each symbol
+        Span<int> merged = stackalloc int[ShortText];
+        int count = symbols.Length;
+        for (int i = 0; i + 1 < count; i++) ranks[i] = rules.TryMerge(symbols[i], symbols[i + 1], out uint rank, out merged[i]) ? rank : None;
+        while (count > 1)
+        {
+            int best = 0;
+            for (int i = 1; i + 1 < count; i++)
+                if (ranks[i] < ranks[best]) best = i;
+            if (ranks[best] == None) break;
+            symbols[best].Length += symbols[best + 1].Length;
+            symbols[best].Id = merged[best];
+            count--;
+            symbols[(best + 2)..(count + 1)].CopyTo(symbols[(best + 1)..]);
+            ranks[(best + 1)..count].CopyTo(ranks[best..]);
+            merged[(best + 1)..count].CopyTo(merged[best..]);
+            for (int i = Math.Max(0, best - 1); i <= best && i + 1 < count; i++)
+                ranks[i] = rules.TryMerge(symbols[i], symbols[i + 1], out uint rank, out merged[i]) ? rank : None;
+        }
+        return symbols[..count];
+    }
+
+    private ReadOnlySpan<MergeSymbol> MergeLong<TRules>(Span<MergeSymbol> symbols, TRules rules) where TRules : struct, IMergeRules, allows ref struct
+    {
         _initial.Clear();
         for (int i = 1; i < symbols.Length; i++)
             if (TryPair(symbols, i - 1, i, rules, out var pair, out ulong priority)) _initial.Add((pair, priority));
@@ -80,7 +114,7 @@ internal sealed class PairMerger
     }
 
     private static bool TryPair<TRules>(
-        Span<MergeSymbol> symbols, int left, int right, TRules rules, out (int Left, int Right, int Length, int Merged) pair, out ulong priority) where TRules : struct, IMergeRules
+        Span<MergeSymbol> symbols, int left, int right, TRules rules, out (int Left, int Right, int Length, int Merged) pair, out ulong priority) where TRules : struct, IMergeRules, allows ref struct
     {
         if (left < 0 || right < 0 || !rules.TryMerge(symbols[left], symbols[right], out uint rank, out int merged))
         {

@@ -29,6 +29,8 @@ internal enum RuneClass
 /// <summary>Reads characters of UTF-16 text. A lone half of a surrogate pair counts as U+FFFD.</summary>
 internal static class RuneClasses
 {
+    private static readonly RuneClass[] Ascii = [.. Enumerable.Range(0, 128).Select(value => ClassOf(new Rune(value)))];
+
     /// <summary>The character at a position, and its class.</summary>
     /// <param name="text">The text.</param>
     /// <param name="at">A position inside it.</param>
@@ -36,6 +38,11 @@ internal static class RuneClasses
     /// <param name="width">Its UTF-16 units, 1 or 2.</param>
     public static RuneClass Read(ReadOnlySpan<char> text, int at, out Rune rune, out int width)
     {
+        if (char.IsAscii(text[at]))
+        {
+            (rune, width) = (new Rune(text[at]), 1);
+            return Ascii[text[at]];
+        }
         Rune.DecodeFromUtf16(text[at..], out rune, out width);
         return ClassOf(rune);
     }
@@ -57,7 +64,7 @@ internal static class RuneClasses
         return at;
     }
 
-    private static RuneClass ClassOf(Rune rune) => rune.IsAscii && Rune.IsLetter(rune) ? RuneClass.Letter : Rune.IsWhiteSpace(rune) ? RuneClass.Space : Rune.GetUnicodeCategory(rune) switch
+    private static RuneClass ClassOf(Rune rune) => Rune.IsWhiteSpace(rune) ? RuneClass.Space : Rune.GetUnicodeCategory(rune) switch
     {
         UnicodeCategory.UppercaseLetter or UnicodeCategory.LowercaseLetter or UnicodeCategory.TitlecaseLetter or UnicodeCategory.ModifierLetter
             or UnicodeCategory.OtherLetter => RuneClass.Letter,

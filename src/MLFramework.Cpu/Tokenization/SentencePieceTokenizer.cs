@@ -15,6 +15,7 @@ internal sealed class SentencePieceTokenizer : Tokenizer
 
     private readonly TokenPieces _pieces;
     private readonly int[] _byteIds;
+    private readonly bool _tokensCrossSpaces;
 
     public SentencePieceTokenizer(GgufMetadata metadata) : base(metadata, Defaults)
     {
@@ -28,6 +29,7 @@ internal sealed class SentencePieceTokenizer : Tokenizer
                 throw metadata.Error($"tokenizer.ggml.tokens[{id}]", $"is '{Vocabulary.Text(id)}', declared as a byte but not of the form <0x0A>");
             _byteIds[value] = id;
         }
+        _tokensCrossSpaces = Enumerable.Range(0, Vocabulary.Count).Any(id => Vocabulary.Text(id).AsSpan().TrimStart(Space).Contains(Space));
         _pieces = new TokenPieces(Vocabulary.Count, AppendPiece);
     }
 
@@ -38,14 +40,34 @@ internal sealed class SentencePieceTokenizer : Tokenizer
     private protected override void EncodeText(ReadOnlySpan<char> text, bool afterSpecial, PairMerger merger, List<int> ids)
     {
         string escaped = string.Concat(AddsSpacePrefix && afterSpecial ? "\u2581" : "", text).Replace(' ', Space);
+        for (int start = 0, end; start < escaped.Length; start = end)
+        {
+            end = EndOfWord(escaped, start);
+            EncodeWord(escaped.AsSpan(start, end - start), merger, ids);
+        }
+    }
+
+    /// <summary>Words end before a space, unless tokens of the vocabulary reach across one: then no text can be cut without changing its ids.</summary>
+    private int EndOfWord(string text, int start)
+    {
+        if (_tokensCrossSpaces) return text.Length;
+        int at = start;
+        while (at < text.Length && text[at] == Space) at++;
+        int end = text.IndexOf(Space, at);
+        return end < 0 ? text.Length : end;
+    }
+
+    private void EncodeWord(ReadOnlySpan<char> word, PairMerger merger, List<int> ids)
+    {
         merger.Clear();
-        foreach (Rune rune in escaped.EnumerateRunes()) merger.Add(rune.Utf16SequenceLength, id: -1);
-        foreach (MergeSymbol symbol in merger.Merge(new Rules(Vocabulary, escaped)))
+        foreach (Rune rune in word.EnumerateRunes()) merger.Add(rune.Utf16SequenceLength, id: -1);
+        foreach (MergeSymbol symbol in merger.Merge(new Rules(Vocabulary, word)))
         {
             if (symbol.Length == 0) continue;
-            int id = symbol.Id >= 0 ? symbol.Id : Vocabulary.FindSpellable(escaped.AsSpan(symbol.Start, symbol.Length));
+            ReadOnlySpan<char> piece = word.Slice(symbol.Start, symbol.Length);
+            int id = symbol.Id >= 0 ? symbol.Id : Vocabulary.FindSpellable(piece);
             if (id >= 0) ids.Add(id);
-            else AddBytes(escaped.AsSpan(symbol.Start, symbol.Length), ids);
+            else AddBytes(piece, ids);
         }
     }
 
@@ -77,11 +99,13 @@ internal sealed class SentencePieceTokenizer : Tokenizer
     }
 
     /// <summary>Pairs merge if their joined text is a token.</summary>
-    private readonly struct Rules(Vocabulary vocabulary, string text) : IMergeRules
+    private readonly ref struct Rules(Vocabulary vocabulary, ReadOnlySpan<char> text) : IMergeRules
     {
+        private readonly ReadOnlySpan<char> _text = text;
+
         public bool TryMerge(in MergeSymbol left, in MergeSymbol right, out uint rank, out int merged)
         {
-            merged = vocabulary.FindSpellable(text.AsSpan(left.Start, left.Length + right.Length));
+            merged = vocabulary.FindSpellable(_text.Slice(left.Start, left.Length + right.Length));
             rank = merged < 0 ? 0 : Descending(vocabulary.Score(merged));
             return merged >= 0;
         }

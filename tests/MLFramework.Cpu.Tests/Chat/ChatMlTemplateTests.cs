@@ -2,14 +2,15 @@ namespace MLFramework.Cpu.Tests;
 
 public sealed class ChatMlTemplateTests
 {
-    private readonly GgufFile _file = GgufFile.Open(TestModels.Demo("q8_0"));
     private readonly Tokenizer _tokenizer;
     private readonly ChatMlTemplate _template;
 
-    public ChatMlTemplateTests() => (_tokenizer, _template) = (Tokenizer.Load(_file.Metadata), ChatMlTemplate.Load(_file.Metadata, Tokenizer.Load(_file.Metadata).Vocabulary));
-
-    [TearDown]
-    public void CloseFile() => _file.Dispose();
+    public ChatMlTemplateTests()
+    {
+        using GgufFile file = GgufFile.Open(TestModels.Demo("q8_0"));
+        _tokenizer = Tokenizer.Load(file.Metadata);
+        _template = ChatMlTemplate.Load(file.Metadata, _tokenizer.Vocabulary);
+    }
 
     [Test]
     public void A_conversation_has_the_ids_of_llama_cpp()

@@ -69,6 +69,14 @@ public sealed class SentencePieceTokenizerTests
     }
 
     [Test]
+    public void A_token_across_a_space_is_found_too()
+    {
+        Tokenizer tokenizer = Small(["<unk>", "<s>", "</s>", "▁", "a", "b", "a▁", "a▁b"], [2, 3, 3, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0, -1, -2]);
+
+        Assert.That(Encode(tokenizer, "a b"), Is.EqualTo(new[] { "▁", "a▁b" }));
+    }
+
+    [Test]
     public void Without_bytes_what_cannot_be_spelled_is_unknown() =>
         Assert.That(Encode(Small(["<unk>", "<s>", "</s>", "▁", "a"], [2, 3, 3, 1, 1], new float[5]), "aß"), Is.EqualTo(new[] { "▁", "a", "<unk>", "<unk>" }));
 
