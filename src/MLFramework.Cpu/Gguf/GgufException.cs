@@ -9,7 +9,7 @@ public sealed class GgufException : Exception
     /// <param name="file">Path of the file, if there is one.</param>
     /// <param name="innerException">The cause, if another error led to this one.</param>
     public GgufException(string field, string problem, string? file = null, Exception? innerException = null)
-        : base($"{(file is null ? "" : file + ": ")}{field} {problem}", innerException) =>
+        : base(ControlCharacters.Escape($"{(file is null ? "" : file + ": ")}{field} {problem}"), innerException) =>
         (Field, Problem, File) = (field, problem, file);
 
     /// <summary>The metadata key, tensor or header field at fault.</summary>

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Collections.Immutable;
 
 namespace MLFramework.Cpu;
@@ -7,6 +6,10 @@ namespace MLFramework.Cpu;
 /// A GGUF model, of one file or of several (<c>name-00001-of-00003.gguf</c>), mapped into memory. Opening reads and validates the headers;
 /// tensor data are paged in when they are touched. Safe for concurrent reads until disposed.
 /// </summary>
+/// <remarks>
+/// A mapped file must not be truncated while it is open: the operating system ends a process that reads a page which is gone. To update a model, write a
+/// new file and rename it over the old one.
+/// </remarks>
 public sealed class GgufFile : IDisposable
 {
     private readonly ImmutableArray<GgufShard> _shards;

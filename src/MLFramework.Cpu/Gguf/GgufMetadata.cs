@@ -67,12 +67,11 @@ public sealed class GgufMetadata : IEnumerable<KeyValuePair<string, GgufValue>>
     /// <exception cref="GgufException">The key is missing, or its value no finite float.</exception>
     public float GetSingle(string key) => FindSingle(key) ?? throw Missing(key);
 
-    /// <summary>An array of strings, or null if the key is missing.</summary>
+    /// <summary>An array of strings, or null if the key is missing. Not a copy: not to be changed.</summary>
     /// <exception cref="GgufException">The value is something else.</exception>
-    [SuppressMessage("Performance", "CA1819:Properties should not return arrays", Justification = "A method; copying a vocabulary costs.")]
     public string[]? FindStrings(string key) => Find<string[]>(key, "an array of strings");
 
-    /// <summary>An array of 32-bit floats, or null if the key is missing.</summary>
+    /// <summary>An array of 32-bit floats, or null if the key is missing. Not a copy: not to be changed.</summary>
     /// <exception cref="GgufException">The value is something else.</exception>
     public float[]? FindSingles(string key) => Find<float[]>(key, "an array of 32-bit floats");
 

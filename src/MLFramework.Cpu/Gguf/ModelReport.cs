@@ -75,11 +75,8 @@ public sealed record ModelReport(
             Line($"  {tensor.Name.PadRight(width)} {tensor.Type,-5} [{string.Join(", ", tensor.Shape)}] {Size(tensor.Bytes)}");
         return text.ToString();
 
-        void Line(FormattableString line) => text.Append(Printable(line.ToString(CultureInfo.InvariantCulture))).Append('\n');
+        void Line(FormattableString line) => text.Append(ControlCharacters.Escape(line.ToString(CultureInfo.InvariantCulture))).Append('\n');
     }
-
-    /// <summary>Names and values come from the file: their control characters must not reach a terminal.</summary>
-    private static string Printable(string line) => string.Concat(line.Select(c => c == '\n' ? "\\n" : char.IsControl(c) ? $"\\u{(int)c:x4}" : $"{c}"));
 
     private static string Size(long bytes) => bytes switch
     {

@@ -43,6 +43,10 @@ public sealed class GgufHeaderTests
     [Test]
     public void An_empty_key_is_refused() => AssertRefused(new Header().Entry("", 4, 1u), "metadata 0: key", "is empty");
 
+    [Test]
+    public void Control_characters_of_a_name_do_not_reach_a_log() =>
+        Assert.That(new Header().Entry("\u001b[2J", 99, 1u).Open, Throws.TypeOf<GgufException>().With.Message.StartsWith("metadata '\\u001b[2J': type"));
+
     [TestCase(13u)]
     [TestCase(uint.MaxValue)]
     public void An_unknown_value_type_is_refused(uint type) => AssertRefused(new Header().Entry("k", type, 1u), "metadata 'k': type", "no GGUF value type");
