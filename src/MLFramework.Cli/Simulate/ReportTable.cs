@@ -52,6 +52,7 @@ internal static class ReportTable
         table.AddRow("KV cache, at most", Percent(report.Engine.PeakCacheUse));
         table.AddRow("Preemptions", Number(report.Engine.Preemptions));
         table.AddRow("Longest queue", Number(report.Engine.PeakQueuedRequests));
+        table.AddRow("Wait estimate, median error", report.Engine.MedianWaitEstimateError is { } error ? Percent(error) : "–");
         return table;
     }
 

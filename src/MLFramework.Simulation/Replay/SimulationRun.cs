@@ -96,6 +96,7 @@ public sealed class SimulationRun
         RequestId id = new(new Guid(_recorder.Arrived + 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0));
         RequestTimeline timeline = _recorder.Arrive(arrival, id);
         SimulatedRequest request = RequestFor(arrival, id, timeline);
+        timeline.EstimatedWait = scheduler.EstimateWaitTime(request.Priority);
         Task<string> answer;
         try
         {

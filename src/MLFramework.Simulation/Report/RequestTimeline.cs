@@ -10,6 +10,9 @@ internal sealed class RequestTimeline(TimeSpan arrived, int promptTokens, int te
     /// <summary>Index of the tenant in the <see cref="FairnessMeter"/>.</summary>
     public int Tenant => tenant;
 
+    /// <summary>What the scheduler estimated, when it arrived, that it would wait; null when it could not tell.</summary>
+    public TimeSpan? EstimatedWait { get; set; }
+
     /// <summary>When it was first in a batch; null while it waits.</summary>
     public TimeSpan? Started { get; set; }
 

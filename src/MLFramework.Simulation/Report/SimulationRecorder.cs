@@ -22,6 +22,7 @@ internal sealed class SimulationRecorder : ISchedulerMetrics, IIterationObserver
     private readonly LatencyHistogram _firstToken = new();
     private readonly LatencyHistogram _interToken = new();
     private readonly LatencyHistogram _endToEnd = new();
+    private readonly List<double> _waitErrors = [];
     private int _arrived;
     private int _completed;
     private int _timedOut;
@@ -230,12 +231,25 @@ internal sealed class SimulationRecorder : ISchedulerMetrics, IIterationObserver
                 Ratio(_cachedTokens, _promptTokens),
                 _preemptions,
                 _peakWaiting,
-                Ratio(_peakCacheBytes, _cacheBytes)),
+                Ratio(_peakCacheBytes, _cacheBytes),
+                MedianWaitError()),
             new FairnessReport(
                 _fairness.JainIndex(),
                 _fairness.ServiceDifference,
                 _fairness.ServiceDifferenceBound,
                 [.. _fairness.Tenants.Select((t, i) => new TenantReport(t.Name, t.Requests, t.Demand, t.Service, _firstTokenByTenant[i].Summarize()))]));
+    }
+
+    private double? MedianWaitError()
+    {
+        if (_waitErrors.Count == 0)
+        {
+            return null;
+        }
+
+        double[] sorted = [.. _waitErrors];
+        Array.Sort(sorted);
+        return sorted[sorted.Length / 2];
     }
 
     private static double Ratio(double part, double whole) => whole > 0 ? part / whole : 0;
@@ -257,7 +271,13 @@ internal sealed class SimulationRecorder : ISchedulerMetrics, IIterationObserver
         _completed++;
         _promptTokens += result.PromptTokens;
         _cachedTokens += result.CachedPromptTokens;
-        _queue.Record(timeline.Started!.Value - timeline.Arrived);
+        TimeSpan waited = timeline.Started!.Value - timeline.Arrived;
+        _queue.Record(waited);
+        if (timeline.EstimatedWait is { } estimate)
+        {
+            _waitErrors.Add(estimate == waited ? 0 : Math.Abs((estimate - waited).TotalSeconds) / waited.TotalSeconds);
+        }
+
         _firstToken.Record(timeline.TimeToFirstToken);
         _firstTokenByTenant[timeline.Tenant].Record(timeline.TimeToFirstToken);
         _endToEnd.Record(_lastEnd - timeline.Arrived);

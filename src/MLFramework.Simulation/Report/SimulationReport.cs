@@ -77,6 +77,9 @@ public sealed record class GoodputReport(
 /// <param name="Preemptions">Times that a running request gave up its blocks.</param>
 /// <param name="PeakQueuedRequests">Most requests that waited at once for their first iteration.</param>
 /// <param name="PeakCacheUse">Largest share of the KV cache that running requests held, 0–1.</param>
+/// <param name="MedianWaitEstimateError">
+/// Median of |estimated − actual| / actual wait, over requests that completed and for which the scheduler could give an estimate when they arrived; null when there were none.
+/// </param>
 public sealed record class EngineReport(
     double Utilization,
     long Iterations,
@@ -84,7 +87,8 @@ public sealed record class EngineReport(
     double CacheHitRate,
     int Preemptions,
     int PeakQueuedRequests,
-    double PeakCacheUse);
+    double PeakCacheUse,
+    double? MedianWaitEstimateError);
 
 /// <summary>How evenly tenants were served, in tokens weighted as the queue's policy weighs them.</summary>
 /// <param name="JainIndex">Jain's index of service over demand: 1 is even, 1/n is all for one.</param>

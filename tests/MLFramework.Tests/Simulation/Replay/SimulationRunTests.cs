@@ -188,6 +188,20 @@ public class SimulationRunTests
         Assert.That(disturbed.Latency.InterToken.P99, Is.GreaterThan(1.2 * calm.Latency.InterToken!.P99), "the prompt was computed beside the streams");
     }
 
+    /// <summary>From nearly idle, through waits for the prompts in line, to a backlog: with the slots as the bottleneck and without.</summary>
+    [TestCase(8, 256)]
+    [TestCase(16, 256)]
+    [TestCase(20, 256)]
+    [TestCase(12, 32)]
+    [TestCase(16, 32)]
+    public void The_estimated_wait_is_off_by_less_than_35_percent_in_the_median_under_Poisson_load(double rate, int maxBatchSize)
+    {
+        SimulationReport report = SimulationRun.Execute(
+            new GeneratedLoad(rate, 1_000) { Seed = 5 }.Generate(),
+            Options with { Preset = Options.Preset with { MaxBatchSize = maxBatchSize }, Admission = NoDelayLimit });
+        Assert.That(report.Engine.MedianWaitEstimateError, Is.LessThan(0.35));
+    }
+
     [Test]
     public void Progress_is_told_at_every_arrival_and_at_the_end()
     {

@@ -312,7 +312,9 @@ public sealed partial class ContinuousBatchScheduler : IDisposable
     internal TimeSpan? EstimateWaitTime(Priority priority)
     {
         int running = _batches.ActiveRequestCount;
-        return _estimator.EstimateWait(_queue.CountAhead(priority).Requests, running, _batches.HasCapacity());
+        (int ahead, long tokens) = _queue.CountAhead(priority);
+        bool hasSlots = _batches.HasCapacity() && running + ahead < _batches.Constraints.MaxBatchSize;
+        return _estimator.EstimateWait(ahead, tokens, running, hasSlots);
     }
 
     /// <summary>How long a response would take once it runs; null while nothing is known.</summary>

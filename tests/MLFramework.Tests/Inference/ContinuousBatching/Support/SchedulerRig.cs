@@ -39,7 +39,7 @@ internal sealed class SchedulerRig : IDisposable
             configuration ?? SchedulerConfiguration.Default,
             Clock,
             null,
-            new ContextLoopHost(Context));
+            new SimulationLoopHost(Context));
         Scheduler.AfterIteration = () => SchedulerInvariants.Check(Scheduler);
         Client = new ContinuousBatchSchedulerClient(Scheduler, client ?? SchedulerApiClientConfiguration.Default, NullLogger.Instance);
     }
@@ -141,28 +141,5 @@ internal sealed class SchedulerRig : IDisposable
         Queue.Dispose();
         Model.Dispose();
         Collector.Dispose();
-    }
-
-    private sealed class ContextLoopHost(SimulationContext context) : SchedulerLoopHost
-    {
-        public override Task Run(Func<Task> loop)
-        {
-            var done = new TaskCompletionSource();
-            context.Post(
-                async _ =>
-                {
-                    try
-                    {
-                        await loop();
-                        done.SetResult();
-                    }
-                    catch (Exception e)
-                    {
-                        done.SetException(e);
-                    }
-                },
-                null);
-            return done.Task;
-        }
     }
 }

@@ -5,8 +5,9 @@ namespace MLFramework.Inference.ContinuousBatching;
 /// would then run. Written by the owner thread, read from any.
 /// </summary>
 /// <remarks>
-/// With a backlog, requests start when others end, so the wait of the n-th in line is n times the mean time between starts, measured
-/// only while there was a backlog. Without one, a request waits for the rest of the run that is under way.
+/// While slots are free, a request waits for the rest of the run under way and for the prompts in line before its own, at as many tokens an
+/// iteration as were seen when prompts were left over. When they are not, requests start when others end: the n-th in line waits n times
+/// the mean time between starts, measured only while there was a backlog.
 /// </remarks>
 internal sealed class WaitEstimator(TimeProvider time)
 {
@@ -23,6 +24,9 @@ internal sealed class WaitEstimator(TimeProvider time)
     private long? _lastStart;
     private long _runStart;
     private double _runSeconds;
+    private long _prefillLeft;
+    private double? _fullPrefillTokens;
+    private double? _fullPrefillSeconds;
 
     /// <summary>Requests started in an iteration.</summary>
     /// <param name="count">How many, at least one.</param>
@@ -46,21 +50,31 @@ internal sealed class WaitEstimator(TimeProvider time)
     /// <summary>A run of the model began.</summary>
     /// <param name="timestamp">When.</param>
     /// <param name="expectedSeconds">How long it should take; 0 when the executor does not know, for the mean of those before.</param>
-    public void RecordRunStart(long timestamp, double expectedSeconds)
+    /// <param name="prefillLeft">Prompt tokens of running requests that are left for later runs.</param>
+    public void RecordRunStart(long timestamp, double expectedSeconds, long prefillLeft)
     {
         lock (_lock)
         {
             _runStart = timestamp;
             _runSeconds = expectedSeconds > 0 ? expectedSeconds : _iterationSeconds ?? 0;
+            _prefillLeft = prefillLeft;
         }
     }
 
     /// <summary>An iteration ended.</summary>
-    public void RecordIteration(double seconds)
+    /// <param name="seconds">Its duration.</param>
+    /// <param name="prefillTokens">Prompt tokens that it computed.</param>
+    /// <param name="hadMore">Whether prompts were left over that it could not compute any more of: it then shows how many an iteration takes.</param>
+    public void RecordIteration(double seconds, int prefillTokens, bool hadMore)
     {
         lock (_lock)
         {
             _iterationSeconds = Smooth(_iterationSeconds, seconds, IterationSmoothing);
+            if (hadMore && prefillTokens > 0)
+            {
+                _fullPrefillTokens = Smooth(_fullPrefillTokens, prefillTokens, IterationSmoothing);
+                _fullPrefillSeconds = Smooth(_fullPrefillSeconds, seconds, IterationSmoothing);
+            }
         }
     }
 
@@ -79,10 +93,11 @@ internal sealed class WaitEstimator(TimeProvider time)
 
     /// <summary>The wait of a new request.</summary>
     /// <param name="ahead">Requests that wait ahead of it.</param>
+    /// <param name="tokensAhead">Their prompt tokens.</param>
     /// <param name="running">Requests that run.</param>
-    /// <param name="canStart">Whether it could start at once if nobody waited.</param>
+    /// <param name="hasSlots">Whether all of them, and it, could run beside those.</param>
     /// <returns>Null while nothing is known.</returns>
-    public TimeSpan? EstimateWait(int ahead, int running, bool canStart)
+    public TimeSpan? EstimateWait(int ahead, long tokensAhead, int running, bool hasSlots)
     {
         lock (_lock)
         {
@@ -91,10 +106,9 @@ internal sealed class WaitEstimator(TimeProvider time)
                 return null;
             }
 
-            if (ahead == 0 && canStart)
+            if (hasSlots)
             {
-                double left = _runSeconds - time.GetElapsedTime(_runStart).TotalSeconds;
-                return TimeSpan.FromSeconds(running == 0 ? 0 : Math.Max(0, left));
+                return TimeSpan.FromSeconds(running == 0 && ahead == 0 ? 0 : RestOfRun() + TimeOfPrompts(_prefillLeft + tokensAhead));
             }
 
             double? perStart = _secondsPerStart ?? (_serviceSeconds / Math.Max(1, running));
@@ -110,6 +124,12 @@ internal sealed class WaitEstimator(TimeProvider time)
             return _secondsPerToken is { } seconds ? TimeSpan.FromSeconds(tokens * seconds) : null;
         }
     }
+
+    private double RestOfRun() => Math.Max(0, _runSeconds - time.GetElapsedTime(_runStart).TotalSeconds);
+
+    /// <summary>Whole iterations that prompts in line fill before a new one gets its first token of prefill.</summary>
+    private double TimeOfPrompts(long tokens) =>
+        _fullPrefillTokens is { } perIteration ? Math.Floor(tokens / Math.Max(1, perIteration)) * _fullPrefillSeconds!.Value : 0;
 
     private static double Smooth(double? old, double value, double weight) => old is { } o ? o + (weight * (value - o)) : value;
 }

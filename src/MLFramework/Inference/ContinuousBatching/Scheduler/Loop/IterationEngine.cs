@@ -97,7 +97,7 @@ internal sealed partial class IterationEngine
         int decodes = _batches.Planner.DecodeCount;
         long runStart = _time.GetTimestamp();
         TimeSpan expected = _runner.Expect(batch);
-        _estimator.RecordRunStart(runStart, expected.TotalSeconds);
+        _estimator.RecordRunStart(runStart, expected.TotalSeconds, _batches.Planner.PrefillLeft);
         RunOutcome outcome = await _runner.RunAsync(batch, expected, stop);
         long runEnd = _time.GetTimestamp();
         double seconds = _time.GetElapsedTime(runStart, runEnd).TotalSeconds;
@@ -390,7 +390,8 @@ internal sealed partial class IterationEngine
         _telemetry.IterationCompleted(measurement);
         if (_iterations > WarmupIterations)
         {
-            _estimator.RecordIteration(measurement.ProcessingTime.TotalSeconds);
+            bool hadMore = _hadBacklog || _batches.Planner.PrefillLeft > 0;
+            _estimator.RecordIteration(measurement.ProcessingTime.TotalSeconds, measurement.PrefillTokens, hadMore);
         }
     }
 
