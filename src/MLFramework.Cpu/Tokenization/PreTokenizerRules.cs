@@ -113,7 +113,8 @@ internal static class PreTokenizerRules
         return end < text.Length && end - at > 1 ? end - 1 : end;
     }
 
-    private static int Run(ReadOnlySpan<char> text, int at, RuneClass classes) => RuneClasses.EndOfRun(text, at, classes) is var end && end > at ? end - at : -1;
+    private static int Run(ReadOnlySpan<char> text, int at, RuneClass classes) =>
+        RuneClasses.EndOfRun(text, at, classes) is var end && end > at ? end - at : -1;
 
     private static int AfterSpace(ReadOnlySpan<char> text, int at, RuneClass classes)
     {

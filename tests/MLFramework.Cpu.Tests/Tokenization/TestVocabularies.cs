@@ -32,7 +32,8 @@ internal static class TestVocabularies
         int[] original = file.Metadata.FindInt32s(OriginalIds)!;
         Dictionary<int, int> mine = original.Index().ToDictionary(entry => entry.Item, entry => entry.Index);
         return new TestVocabulary(name, Tokenizer.Load(file.Metadata),
-            [.. file.Metadata.FindStrings(Texts)!.Zip(file.Metadata.FindStrings(Ids)!, (text, ids) => (text, (int[])[.. ParseIds(ids).Select(id => mine[id])]))]);
+            [.. file.Metadata.FindStrings(Texts)!.Zip(file.Metadata.FindStrings(Ids)!,
+                (text, ids) => (text, (int[])[.. ParseIds(ids).Select(id => mine[id])]))]);
     }
 
     /// <summary>The whole vocabulary, or the end of the test if it is not on this machine.</summary>
@@ -71,13 +72,16 @@ internal static class TestVocabularies
         var writer = new GgufWriter();
         foreach ((string key, GgufValue value) in metadata)
         {
-            if (key is "general.name" || (key.StartsWith("tokenizer.", StringComparison.Ordinal) && value.Type != GgufValueType.Array && !key.EndsWith("_token_id", StringComparison.Ordinal))) writer.Add(key, value);
-            if (key.EndsWith("_token_id", StringComparison.Ordinal) && Array.IndexOf(kept, metadata.GetInt32(key)) is >= 0 and var id) writer.Add(key, id);
+            bool isId = key.EndsWith("_token_id", StringComparison.Ordinal), isTokenizer = key.StartsWith("tokenizer.", StringComparison.Ordinal);
+            if (key is "general.name" || (isTokenizer && value.Type != GgufValueType.Array && !isId)) writer.Add(key, value);
+            if (isId && Array.IndexOf(kept, metadata.GetInt32(key)) is >= 0 and var id) writer.Add(key, id);
         }
         writer.AddArray("tokenizer.ggml.tokens", [.. kept.Select(id => tokens[id])]).AddArray("tokenizer.ggml.token_type", [.. kept.Select(id => types[id])]);
         if (metadata.FindSingles("tokenizer.ggml.scores") is { } scores) writer.AddArray("tokenizer.ggml.scores", [.. kept.Select(id => scores[id])]);
-        if (metadata.FindStrings("tokenizer.ggml.merges") is { } merges) writer.AddArray("tokenizer.ggml.merges", [.. merges.Where(merge => Occurs(merge.Replace(" ", "", StringComparison.Ordinal)))]);
-        writer.AddArray(OriginalIds, kept).AddArray(Texts, [.. lines.Select(line => line.Text)]).AddArray(Ids, [.. lines.Select(line => string.Join(' ', line.Ids))]);
+        if (metadata.FindStrings("tokenizer.ggml.merges") is { } merges)
+            writer.AddArray("tokenizer.ggml.merges", [.. merges.Where(merge => Occurs(merge.Replace(" ", "", StringComparison.Ordinal)))]);
+        writer.AddArray(OriginalIds, kept).AddArray(Texts, [.. lines.Select(line => line.Text)])
+            .AddArray(Ids, [.. lines.Select(line => string.Join(' ', line.Ids))]);
         using FileStream stream = File.Create(path);
         writer.Write(stream);
     }
@@ -89,7 +93,8 @@ internal static class TestVocabularies
         return [.. texts.Zip(ids, (text, line) => (text, ParseIds(line)))];
     }
 
-    private static int[] ParseIds(string line) => [.. line.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(id => int.Parse(id, CultureInfo.InvariantCulture))];
+    private static int[] ParseIds(string line) =>
+        [.. line.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(id => int.Parse(id, CultureInfo.InvariantCulture))];
 
     private static string Folder()
     {
