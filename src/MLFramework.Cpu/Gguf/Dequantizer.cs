@@ -19,7 +19,8 @@ public static class Dequantizer
         BlockLayout layout = type.Layout();
         if (destination.Length % layout.Length != 0) throw new ArgumentException($"Must be a multiple of {layout.Length} elements.", nameof(destination));
         long bytes = type.RowBytes(destination.Length);
-        if (source.Length != bytes) throw new ArgumentException($"{destination.Length} elements of {type} take {bytes} bytes, not {source.Length}.", nameof(source));
+        if (source.Length != bytes)
+            throw new ArgumentException($"{destination.Length} elements of {type} take {bytes} bytes, not {source.Length}.", nameof(source));
         switch (type)
         {
             case TensorType.F32:

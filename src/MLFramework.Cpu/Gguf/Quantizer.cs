@@ -19,7 +19,8 @@ public static class Quantizer
         BlockLayout layout = type.Layout();
         if (source.Length % layout.Length != 0) throw new ArgumentException($"Must be a multiple of {layout.Length} elements.", nameof(source));
         long bytes = type.RowBytes(source.Length);
-        if (destination.Length != bytes) throw new ArgumentException($"{source.Length} elements of {type} take {bytes} bytes, not {destination.Length}.", nameof(destination));
+        if (destination.Length != bytes)
+            throw new ArgumentException($"{source.Length} elements of {type} take {bytes} bytes, not {destination.Length}.", nameof(destination));
         switch (type)
         {
             case TensorType.F32:
