@@ -12,7 +12,9 @@ internal static class ModelFile
         "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}" +
         "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
-    /// <summary>Matrices are stored as <paramref name="type"/> (the embedding, which is also the output, as <paramref name="embeddingType"/>), norms as F32.</summary>
+    /// <summary>
+    /// Matrices are stored as <paramref name="type"/> (the embedding, which is also the output, as <paramref name="embeddingType"/>), norms as F32.
+    /// </summary>
     public static void Write(string path, Parameters parameters, BpeTokenizer tokenizer, TensorType type, TensorType embeddingType)
     {
         ModelConfig c = parameters.Config;
@@ -37,7 +39,8 @@ internal static class ModelFile
             .Add("tokenizer.ggml.model", "gpt2")
             .Add("tokenizer.ggml.pre", "gpt-2")
             .AddArray("tokenizer.ggml.tokens", tokenizer.Tokens.ToArray())
-            .AddArray("tokenizer.ggml.token_type", Enumerable.Range(0, c.Vocab).Select(id => id < BpeTokenizer.Specials.Length ? ControlToken : NormalToken).ToArray())
+            .AddArray("tokenizer.ggml.token_type",
+                Enumerable.Range(0, c.Vocab).Select(id => id < BpeTokenizer.Specials.Length ? ControlToken : NormalToken).ToArray())
             .AddArray("tokenizer.ggml.merges", tokenizer.Merges.ToArray())
             .Add("tokenizer.ggml.bos_token_id", (uint)BpeTokenizer.EndOfTextId)
             .Add("tokenizer.ggml.eos_token_id", (uint)BpeTokenizer.ImEndId)
@@ -49,7 +52,8 @@ internal static class ModelFile
         foreach (Weight weight in parameters.All)
         {
             TensorType stored = !weight.IsMatrix ? TensorType.F32 : weight == parameters.Embedding ? embeddingType : type;
-            writer.AddTensor(weight.Name, stored, weight.IsMatrix ? [weight.Cols, weight.Rows] : [weight.Cols], (ReadOnlySpan<float>)weight.Of(parameters.Data));
+            writer.AddTensor(weight.Name, stored, weight.IsMatrix ? [weight.Cols, weight.Rows]
+                : [weight.Cols], (ReadOnlySpan<float>)weight.Of(parameters.Data));
         }
         using FileStream stream = File.Create(path);
         writer.Write(stream);
@@ -63,12 +67,14 @@ internal static class ModelFile
         GgufMetadata metadata = file.Metadata;
         int Size(string key) => metadata.GetInt32("llama." + key, 1, 1 << 20);
         var parameters = new Parameters(new ModelConfig(
-            Size("vocab_size"), Size("embedding_length"), Size("block_count"), Size("attention.head_count"), Size("attention.head_count_kv"), Size("feed_forward_length"),
+            Size("vocab_size"), Size("embedding_length"), Size("block_count"), Size("attention.head_count"), Size("attention.head_count_kv"),
+                Size("feed_forward_length"),
             Size("context_length"), metadata.GetSingle("llama.rope.freq_base"), metadata.GetSingle("llama.attention.layer_norm_rms_epsilon")));
         foreach (Weight weight in parameters.All)
         {
             GgufTensor tensor = file.GetTensor(weight.Name);
-            if (tensor.ElementCount != weight.Length) throw new GgufException($"tensor '{weight.Name}'", $"has {tensor.ElementCount} elements, not {weight.Length}", path);
+            if (tensor.ElementCount != weight.Length)
+                throw new GgufException($"tensor '{weight.Name}'", $"has {tensor.ElementCount} elements, not {weight.Length}", path);
             file.Dequantize(tensor, 0, weight.Of(parameters.Data));
         }
         string[] Strings(string key) => metadata.FindStrings(key) ?? throw new GgufException(key, "is missing", path);

@@ -17,7 +17,8 @@ public sealed class ChatMlTemplate : IChatTemplate
             if (metadata.FindString(TemplateKey) is { } template && !template.Contains(mark, StringComparison.Ordinal))
                 throw metadata.Error(TemplateKey, $"does not use {mark}; ChatML is the only template supported");
             if (vocabulary.FindControl(mark) is null)
-                throw metadata.Error("tokenizer.ggml.tokens", $"holds no control token {mark}, so this model was not trained on ChatML, the only template supported");
+                throw metadata.Error("tokenizer.ggml.tokens",
+                    $"holds no control token {mark}, so this model was not trained on ChatML, the only template supported");
         }
         return new ChatMlTemplate();
     }

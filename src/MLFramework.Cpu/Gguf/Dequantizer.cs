@@ -18,7 +18,9 @@ public static class Dequantizer
     {
         BlockLayout layout = type.Layout();
         if (destination.Length % layout.Length != 0) throw new ArgumentException($"Must be a multiple of {layout.Length} elements.", nameof(destination));
-        if (source.Length != type.RowBytes(destination.Length)) throw new ArgumentException($"{destination.Length} elements of {type} take {type.RowBytes(destination.Length)} bytes, not {source.Length}.", nameof(source));
+        long bytes = type.RowBytes(destination.Length);
+        if (source.Length != bytes)
+            throw new ArgumentException($"{destination.Length} elements of {type} take {bytes} bytes, not {source.Length}.", nameof(source));
         switch (type)
         {
             case TensorType.F32:
@@ -28,7 +30,7 @@ public static class Dequantizer
                 for (int i = 0; i < destination.Length; i++) destination[i] = Half(source[(2 * i)..]);
                 return;
             case TensorType.BF16:
-                for (int i = 0; i < destination.Length; i++) destination[i] = BitConverter.UInt32BitsToSingle((uint)BinaryPrimitives.ReadUInt16LittleEndian(source[(2 * i)..]) << 16);
+                for (int i = 0; i < destination.Length; i++) destination[i] = BrainFloat(source[(2 * i)..]);
                 return;
         }
         for (; !destination.IsEmpty; source = source[layout.Bytes..], destination = destination[layout.Length..])
@@ -106,7 +108,9 @@ public static class Dequantizer
         for (int i = 0; i < 32; i++) values[i] = (sbyte)block[2 + i] * d;
     }
 
-    /// <summary>Halves d and dmin, packed scales and minima, then four runs of 32 bytes: a run holds a sub-block in its low and the next in its high nibbles.</summary>
+    /// <summary>
+    /// Halves d and dmin, packed scales and minima, then four runs of 32 bytes: a run holds a sub-block in its low and the next in its high nibbles.
+    /// </summary>
     private static void Q4_K(ReadOnlySpan<byte> block, Span<float> values)
     {
         ReadOnlySpan<byte> packed = block[4..16], nibbles = block[16..];
@@ -155,6 +159,8 @@ public static class Dequantizer
     }
 
     private static int FifthBit(uint bits, int index) => (int)(bits >> index & 1) << 4;
+
+    private static float BrainFloat(ReadOnlySpan<byte> source) => BitConverter.UInt32BitsToSingle((uint)BinaryPrimitives.ReadUInt16LittleEndian(source) << 16);
 
     private static float Half(ReadOnlySpan<byte> source) => (float)BinaryPrimitives.ReadHalfLittleEndian(source);
 }

@@ -22,7 +22,10 @@ internal unsafe ref struct GgufCursor(byte* start, long length)
 
     public ulong ReadUInt64(string field) => BinaryPrimitives.ReadUInt64LittleEndian(Take(8, field));
 
-    /// <summary>A count of items that each need at least <paramref name="minimumBytes"/>: more than fit the rest of the file are refused before anything is allocated.</summary>
+    /// <summary>
+    /// A count of items that each need at least <paramref name="minimumBytes"/>: more than fit the rest of the file are refused before anything is
+    /// allocated.
+    /// </summary>
     public int ReadCount(string field, int minimumBytes)
     {
         ulong count = ReadUInt64(field);

@@ -74,7 +74,8 @@ public sealed class GgufFile : IDisposable
         var shard = GgufShard.Pin(bytes);
         try
         {
-            return GgufSplit.Count(shard) == 1 ? new GgufFile([shard]) : throw shard.Header.Metadata.Error(GgufSplit.CountKey, "says that this is one of several files: open it by path");
+            return GgufSplit.Count(shard) == 1 ? new GgufFile([shard])
+                : throw shard.Header.Metadata.Error(GgufSplit.CountKey, "says that this is one of several files: open it by path");
         }
         catch
         {

@@ -62,7 +62,8 @@ internal sealed class GgufHeader
         uint version = cursor.ReadUInt32("header: version");
         if (version is 2 or 3) return (int)version;
         bool swapped = version != 0 && (version & 0xFFFF) == 0;
-        throw new GgufException("header: version", swapped ? "is in big-endian order; only little-endian files are supported" : $"is {version}; versions 2 and 3 are supported");
+        throw new GgufException("header: version",
+            swapped ? "is in big-endian order; only little-endian files are supported" : $"is {version}; versions 2 and 3 are supported");
     }
 
     private static GgufMetadata ReadMetadata(ref GgufCursor cursor, int count, string? file)
@@ -165,11 +166,14 @@ internal sealed class GgufHeader
             dimensions[i] = (long)dimension;
         }
         uint number = cursor.ReadUInt32($"{field}: type");
-        if (!TensorTypes.IsKnown(number)) throw new GgufException($"{field}: type", $"is {number}, which is none of the supported {string.Join(", ", TensorTypes.All)}");
+        if (!TensorTypes.IsKnown(number))
+            throw new GgufException($"{field}: type", $"is {number}, which is none of the supported {string.Join(", ", TensorTypes.All)}");
         var type = (TensorType)number;
         BlockLayout block = type.Layout();
-        if (dimensions[0] % block.Length != 0) throw new GgufException($"{field}: dimension 0", $"is {dimensions[0]}, no multiple of the {block.Length} elements of a {type} block");
-        if (type.RowBytes(dimensions[0]) > int.MaxValue) throw new GgufException($"{field}: dimension 0", $"is {dimensions[0]}: rows beyond 2 GiB are not supported");
+        if (dimensions[0] % block.Length != 0)
+            throw new GgufException($"{field}: dimension 0", $"is {dimensions[0]}, no multiple of the {block.Length} elements of a {type} block");
+        if (type.RowBytes(dimensions[0]) > int.MaxValue)
+            throw new GgufException($"{field}: dimension 0", $"is {dimensions[0]}: rows beyond 2 GiB are not supported");
         return (name, type, [.. dimensions], cursor.ReadUInt64($"{field}: offset"));
     }
 
@@ -187,7 +191,8 @@ internal sealed class GgufHeader
             if (offset % (ulong)alignment != 0) throw new GgufException($"{field}: offset", $"is {offset}, no multiple of the alignment {alignment}");
             Int128 bytes = type.RowBytes(dimensions[0]);
             foreach (long dimension in dimensions.Skip(1)) bytes *= dimension;   // four dimensions below 2^31 fit 128 bits
-            if (offset + bytes > room) throw new GgufException($"{field}: data", $"need {bytes} bytes at offset {offset}, but the file has {room} bytes of data");
+            if (offset + bytes > room)
+                throw new GgufException($"{field}: data", $"need {bytes} bytes at offset {offset}, but the file has {room} bytes of data");
             tensors.Add(new GgufTensor(name, type, dimensions, shard, dataStart + (long)offset));
         }
 

@@ -13,10 +13,12 @@ public static class GgufInspector
         string? architecture = metadata.FindString("general.architecture");
         return new ModelReport(
             file.Paths, file.Version, architecture, metadata.FindString("general.name"), file.Tensors.Sum(tensor => tensor.ElementCount), file.ByteLength,
-            new MemoryReport(file.Tensors.Sum(tensor => tensor.ByteLength), metadata.FindInt32($"{architecture}.context_length", 1), KvBytesPerToken(metadata, architecture)),
+            new MemoryReport(file.Tensors.Sum(tensor => tensor.ByteLength), metadata.FindInt32($"{architecture}.context_length", 1),
+                KvBytesPerToken(metadata, architecture)),
             [.. metadata.Select(entry => new MetadataReport(entry.Key, TypeName(entry.Value), Shorten(entry.Value.ToString())))],
             [.. file.Tensors.GroupBy(tensor => tensor.Type)
-                .Select(group => new TensorTypeReport(group.Key, group.Count(), group.Sum(tensor => tensor.ElementCount), group.Sum(tensor => tensor.ByteLength)))
+                .Select(group => new TensorTypeReport(group.Key, group.Count(), group.Sum(tensor => tensor.ElementCount),
+                    group.Sum(tensor => tensor.ByteLength)))
                 .OrderByDescending(type => type.Bytes)],
             [.. file.Tensors.Select(tensor => new TensorReport(tensor.Name, tensor.Type, tensor.Dimensions, tensor.ByteLength))]);
     }
@@ -30,7 +32,8 @@ public static class GgufInspector
         int? Find(string key) => IsArray($"{architecture}.{key}") ? null : metadata.FindInt32($"{architecture}.{key}", 0, Largest);
 
         int? heads = Find("attention.head_count"), width = heads > 0 ? Find("embedding_length") / heads : null;
-        long? kvHeads = IsArray(kvKey) ? metadata.FindInt32s(kvKey)!.Sum(count => (long)count) : (long?)(Find("attention.head_count_kv") ?? heads) * Find("block_count");
+        long? kvHeads = IsArray(kvKey) ? metadata.FindInt32s(kvKey)!.Sum(count => (long)count)
+            : (long?)(Find("attention.head_count_kv") ?? heads) * Find("block_count");
         return kvHeads * sizeof(ushort) * ((Find("attention.key_length") ?? width) + (Find("attention.value_length") ?? width));
     }
 

@@ -52,7 +52,8 @@ public sealed class GgufWriter
     /// <param name="dimensions">One to four dimensions, fastest first.</param>
     /// <param name="write">Writes exactly the bytes of the tensor.</param>
     /// <exception cref="ArgumentException">The name or dimensions do not fit.</exception>
-    public GgufWriter AddTensor(string name, TensorType type, ReadOnlySpan<long> dimensions, Action<Stream> write) => AddTensor(Declare(name, type, dimensions), write);
+    public GgufWriter AddTensor(string name, TensorType type, ReadOnlySpan<long> dimensions, Action<Stream> write) =>
+        AddTensor(Declare(name, type, dimensions), write);
 
     /// <summary>Quantizes a tensor and adds it.</summary>
     /// <param name="name">Name of at most 64 bytes that is not there yet.</param>
@@ -63,7 +64,8 @@ public sealed class GgufWriter
     public GgufWriter AddTensor(string name, TensorType type, ReadOnlySpan<long> dimensions, ReadOnlySpan<float> values)
     {
         GgufTensor tensor = Declare(name, type, dimensions);
-        if (values.Length != tensor.ElementCount) throw new ArgumentException($"{tensor} has {tensor.ElementCount} elements, not {values.Length}.", nameof(values));
+        if (values.Length != tensor.ElementCount)
+            throw new ArgumentException($"{tensor} has {tensor.ElementCount} elements, not {values.Length}.", nameof(values));
         var blocks = new byte[tensor.ByteLength];
         Quantizer.Quantize(type, values, blocks);
         return AddTensor(tensor, stream => stream.Write(blocks));
@@ -108,8 +110,10 @@ public sealed class GgufWriter
     private GgufTensor Declare(string name, TensorType type, ReadOnlySpan<long> dimensions)
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
-        if (Encoding.UTF8.GetByteCount(name) > GgufHeader.MaximumNameBytes) throw new ArgumentException($"Names have at most {GgufHeader.MaximumNameBytes} bytes.", nameof(name));
-        if (dimensions.Length is 0 or > GgufHeader.MaximumDimensions) throw new ArgumentException($"One to {GgufHeader.MaximumDimensions} dimensions.", nameof(dimensions));
+        if (Encoding.UTF8.GetByteCount(name) > GgufHeader.MaximumNameBytes)
+            throw new ArgumentException($"Names have at most {GgufHeader.MaximumNameBytes} bytes.", nameof(name));
+        if (dimensions.Length is 0 or > GgufHeader.MaximumDimensions)
+            throw new ArgumentException($"One to {GgufHeader.MaximumDimensions} dimensions.", nameof(dimensions));
         foreach (long dimension in dimensions) ArgumentOutOfRangeException.ThrowIfLessThan(dimension, 1, nameof(dimensions));
         return new GgufTensor(name, type, dimensions.ToImmutableArray(), shard: 0, _dataLength);
     }

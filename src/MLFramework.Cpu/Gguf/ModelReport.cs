@@ -54,12 +54,13 @@ public sealed record ModelReport(
     {
         var text = new StringBuilder();
         foreach (string file in Files) Line($"{file}");
-        Line($"GGUF v{Version}, {Architecture ?? "no architecture"}{(Name is null ? "" : $", {Name}")}: {Parameters:N0} parameters in {Tensors.Count} tensors, {Size(FileBytes)}");
+        string title = Name is null ? "" : $", {Name}";
+        Line($"GGUF v{Version}, {Architecture ?? "no architecture"}{title}: {Parameters:N0} parameters in {Tensors.Count} tensors, {Size(FileBytes)}");
         Line($"");
         Line($"Memory");
         Line($"  weights  {Size(Memory.WeightBytes)}");
-        if (Memory.KvBytesPerToken is { } perToken)
-            Line($"  KV cache {Size(perToken)} per token in F16{(Memory.KvBytesPerFullContext is { } full ? $", {Size(full)} for one sequence of {Memory.ContextLength:N0} tokens" : "")}");
+        if (Memory.KvBytesPerToken is { } perToken) Line($"  KV cache {Size(perToken)} per token in F16");
+        if (Memory.KvBytesPerFullContext is { } full) Line($"           {Size(full)} for one sequence of {Memory.ContextLength:N0} tokens");
         Line($"");
         Line($"Types");
         foreach (TensorTypeReport type in Types)

@@ -18,7 +18,9 @@ public static class Quantizer
     {
         BlockLayout layout = type.Layout();
         if (source.Length % layout.Length != 0) throw new ArgumentException($"Must be a multiple of {layout.Length} elements.", nameof(source));
-        if (destination.Length != type.RowBytes(source.Length)) throw new ArgumentException($"{source.Length} elements of {type} take {type.RowBytes(source.Length)} bytes, not {destination.Length}.", nameof(destination));
+        long bytes = type.RowBytes(source.Length);
+        if (destination.Length != bytes)
+            throw new ArgumentException($"{source.Length} elements of {type} take {bytes} bytes, not {destination.Length}.", nameof(destination));
         switch (type)
         {
             case TensorType.F32:
@@ -125,7 +127,8 @@ public static class Quantizer
         }
     }
 
-    private static int Code(float value, float step, int smallest, int largest) => step == 0 ? 0 : (int)Math.Clamp(MathF.Round(value / step), smallest, largest);
+    private static int Code(float value, float step, int smallest, int largest) =>
+        step == 0 ? 0 : (int)Math.Clamp(MathF.Round(value / step), smallest, largest);
 
     /// <summary>Puts a code into a block of 32: low four bits into nibble i of the last 16 bytes, a fifth bit into the word before them.</summary>
     private static void WriteCode(Span<byte> codes, int index, int code, int bits)

@@ -55,7 +55,10 @@ internal sealed class ByteLevelTokenizer : Tokenizer
         }
     }
 
-    /// <summary>Some vocabularies lack bytes, mostly those that UTF-8 never uses. What cannot be spelled is unknown; without an unknown token nothing can stand for it.</summary>
+    /// <summary>
+    /// Some vocabularies lack bytes, mostly those that UTF-8 never uses. What cannot be spelled is unknown; without an unknown token nothing can stand for
+    /// it.
+    /// </summary>
     private void AddByte(byte value, List<int> ids)
     {
         int id = _byteSymbols[value] < Vocabulary.Count ? _byteSymbols[value] : Vocabulary.UnknownId ?? -1;
@@ -70,7 +73,10 @@ internal sealed class ByteLevelTokenizer : Tokenizer
         return Vocabulary.FindSpellable(text);
     }
 
-    /// <summary>Reads "left right" lines, best rank first. A merge may make a piece that is no token; such pieces, and bytes without a token, get numbers beyond the vocabulary.</summary>
+    /// <summary>
+    /// Reads "left right" lines, best rank first. A merge may make a piece that is no token; such pieces, and bytes without a token, get numbers beyond the
+    /// vocabulary.
+    /// </summary>
     private Dictionary<long, (uint Rank, int Merged)> ReadMerges(GgufMetadata metadata)
     {
         string[] lines = metadata.FindStrings(MergesKey) ?? throw metadata.Error(MergesKey, "is missing");
@@ -88,7 +94,8 @@ internal sealed class ByteLevelTokenizer : Tokenizer
         for (int rank = 0; rank < lines.Length; rank++)
         {
             int space = lines[rank].Length > 1 ? lines[rank].IndexOf(' ', 1) : -1;
-            if (space < 0 || space == lines[rank].Length - 1) throw metadata.Error($"{MergesKey}[{rank}]", $"is '{lines[rank]}', not two pieces with a space between");
+            if (space < 0 || space == lines[rank].Length - 1)
+                throw metadata.Error($"{MergesKey}[{rank}]", $"is '{lines[rank]}', not two pieces with a space between");
             ReadOnlySpan<char> left = lines[rank].AsSpan(0, space), right = lines[rank].AsSpan(space + 1);
             merges.TryAdd(Rules.Key(Symbol(left), Symbol(right)), ((uint)rank, Symbol(string.Concat(left, right))));
         }

@@ -10,15 +10,15 @@ internal static class ControlTokenTexts
 {
     private static readonly FrozenSet<string> Ends = FrozenSet.ToFrozenSet(
     [
-        "<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<end_of_turn>", "<|endoftext|>", "<|eom_id|>", "<EOT>", "_<EOT>", "<|end_of_text|>", "<|EOT|>",
-        "<end_of_utterance>", "<｜end▁of▁sentence｜>", "<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>",
-        "<reponame>", "<|file_sep|>",
+        "<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<end_of_turn>", "<|endoftext|>", "<|eom_id|>", "<EOT>", "_<EOT>", "<|EOT|>",
+        "<|end_of_text|>", "<end_of_utterance>", "<｜end▁of▁sentence｜>", "<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "<|fim_repo|>", "<|repo_name|>",
+        "<fim-repo>", "<REPO>", "<reponame>", "<|file_sep|>",
     ], StringComparer.Ordinal);
 
     private static readonly FrozenSet<string> Others = FrozenSet.ToFrozenSet(
     [
-        "<s>", "</s>", "<start_of_turn>", "<fim-prefix>", "<fim_prefix>", "<PRE>", "▁<PRE>", "<fim-suffix>", "<fim_suffix>", "<SUF>", "▁<SUF>", "<fim-middle>", "<fim_middle>",
-        "<MID>", "▁<MID>",
+        "<s>", "</s>", "<start_of_turn>", "<fim-prefix>", "<fim_prefix>", "<PRE>", "▁<PRE>", "<fim-suffix>", "<fim_suffix>", "<SUF>", "▁<SUF>",
+        "<fim-middle>", "<fim_middle>", "<MID>", "▁<MID>",
     ], StringComparer.Ordinal);
 
     /// <summary>Whether a token of this text ends a turn, a message or the text.</summary>

@@ -3,7 +3,9 @@ using System.Text;
 
 namespace MLFramework.Cpu;
 
-/// <summary>Decodes one response token by token. What it returned, joined, is what <see cref="Tokenizer.Decode"/> returns for all tokens. Not thread-safe.</summary>
+/// <summary>
+/// Decodes one response token by token. What it returned, joined, is what <see cref="Tokenizer.Decode"/> returns for all tokens. Not thread-safe.
+/// </summary>
 public sealed class IncrementalDecoder
 {
     private readonly Tokenizer _tokenizer;

@@ -114,7 +114,8 @@ internal sealed class PairMerger
     }
 
     private static bool TryPair<TRules>(
-        Span<MergeSymbol> symbols, int left, int right, TRules rules, out (int Left, int Right, int Length, int Merged) pair, out ulong priority) where TRules : struct, IMergeRules, allows ref struct
+        Span<MergeSymbol> symbols, int left, int right, TRules rules, out (int Left, int Right, int Length, int Merged) pair, out ulong priority)
+        where TRules : struct, IMergeRules, allows ref struct
     {
         if (left < 0 || right < 0 || !rules.TryMerge(symbols[left], symbols[right], out uint rank, out int merged))
         {

@@ -13,19 +13,30 @@ internal sealed class PreTokenizer
 
     // Names of models share rules; where a file names none, old converters meant "default".
     private static readonly Dictionary<string, PreTokenizer> Known = Table(
-        (["default", ""], new(PreTokenizerRules.PunctuationOr(AsciiSymbols), PreTokenizerRules.Gpt2, PreTokenizerRules.Digits, PreTokenizerRules.ThreeAsciiDigits)),
-        (["gpt-2", "phi-2", "mpt", "olmo", "jais", "exaone4", "trillion", "granite-docling"], new(PreTokenizerRules.Gpt2)),
-        (["starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b"], new(PreTokenizerRules.Digit, PreTokenizerRules.Gpt2)),
-        (["falcon"], new(PreTokenizerRules.PunctuationOr(AsciiSymbols + "`"), PreTokenizerRules.Gpt2, PreTokenizerRules.ThreeAsciiDigits)),
-        (["llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"], new(PreTokenizerRules.Llama3(digits: 3)) { WholeWordsFirst = true, AddsBos = true }),
-        (["dbrx", "smaug-bpe", "glm4", "chatglm-bpe"], new(PreTokenizerRules.Llama3(digits: 3))),
-        (["qwen2", "deepseek-r1-qwen", "stablelm2", "hunyuan", "megrez", "kormo", "grok-2"], new(PreTokenizerRules.Llama3(digits: 1))),
-        (["deepseek-coder"], new(PreTokenizerRules.LineBreak, PreTokenizerRules.SpaceAndLetters, PreTokenizerRules.SpaceAndPunctuation,
-            PreTokenizerRules.Run(RuneRanges.DeepSeekIdeographs), PreTokenizerRules.Digit)),
-        (["deepseek-llm"], new(PreTokenizerRules.LineBreak, PreTokenizerRules.SpaceAnd(RuneRanges.DeepSeekLetters), PreTokenizerRules.SpaceAnd(RuneRanges.DeepSeekPunctuation),
-            PreTokenizerRules.TrailingSpaces, PreTokenizerRules.Run(RuneRanges.DeepSeekIdeographs), PreTokenizerRules.Digits)));
+        (["default", ""],
+            new(PreTokenizerRules.PunctuationOr(AsciiSymbols), PreTokenizerRules.Gpt2, PreTokenizerRules.Digits, PreTokenizerRules.ThreeAsciiDigits)),
+        (["gpt-2", "phi-2", "mpt", "olmo", "jais", "exaone4", "trillion", "granite-docling"],
+            new(PreTokenizerRules.Gpt2)),
+        (["starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b"],
+            new(PreTokenizerRules.Digit, PreTokenizerRules.Gpt2)),
+        (["falcon"],
+            new(PreTokenizerRules.PunctuationOr(AsciiSymbols + "`"), PreTokenizerRules.Gpt2, PreTokenizerRules.ThreeAsciiDigits)),
+        (["llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"],
+            new(PreTokenizerRules.Llama3(digits: 3)) { WholeWordsFirst = true, AddsBos = true }),
+        (["dbrx", "smaug-bpe", "glm4", "chatglm-bpe"],
+            new(PreTokenizerRules.Llama3(digits: 3))),
+        (["qwen2", "deepseek-r1-qwen", "stablelm2", "hunyuan", "megrez", "kormo", "grok-2"],
+            new(PreTokenizerRules.Llama3(digits: 1))),
+        (["deepseek-coder"],
+            new(PreTokenizerRules.LineBreak, PreTokenizerRules.SpaceAndLetters, PreTokenizerRules.SpaceAndPunctuation,
+                PreTokenizerRules.Run(RuneRanges.DeepSeekIdeographs), PreTokenizerRules.Digit)),
+        (["deepseek-llm"],
+            new(PreTokenizerRules.LineBreak, PreTokenizerRules.SpaceAnd(RuneRanges.DeepSeekLetters), PreTokenizerRules.SpaceAnd(RuneRanges.DeepSeekPunctuation),
+                PreTokenizerRules.TrailingSpaces, PreTokenizerRules.Run(RuneRanges.DeepSeekIdeographs), PreTokenizerRules.Digits)));
 
     private readonly PreTokenizerRule[] _rules;
+
+    private static string KnownNames => string.Join(", ", Known.Keys.Where(key => key.Length > 0).Order(StringComparer.Ordinal));
 
     private PreTokenizer(params PreTokenizerRule[] rules) => _rules = rules;
 
@@ -42,7 +53,7 @@ internal sealed class PreTokenizer
         string name = metadata.FindString(Key) ?? "";
         return Known.TryGetValue(name, out PreTokenizer? known)
             ? known
-            : throw metadata.Error(Key, $"is '{name}', a pre-tokenizer that is not supported; known are {string.Join(", ", Known.Keys.Where(key => key.Length > 0).Order(StringComparer.Ordinal))}");
+            : throw metadata.Error(Key, $"is '{name}', a pre-tokenizer that is not supported; known are {KnownNames}");
     }
 
     /// <summary>Cuts a text into words, which together are the text.</summary>

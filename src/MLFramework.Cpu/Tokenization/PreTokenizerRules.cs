@@ -29,7 +29,8 @@ internal static class PreTokenizerRules
     }
 
     /// <summary>
-    /// Llama 3 (three digits), Qwen 2 (one): <c>(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+</c>
+    /// Llama 3 (three digits), Qwen 2 (one):
+    /// <c>(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+</c>
     /// </summary>
     /// <param name="digits">Most digits of a number.</param>
     public static PreTokenizerRule Llama3(int digits) => (text, at) =>
@@ -113,7 +114,8 @@ internal static class PreTokenizerRules
         return end < text.Length && end - at > 1 ? end - 1 : end;
     }
 
-    private static int Run(ReadOnlySpan<char> text, int at, RuneClass classes) => RuneClasses.EndOfRun(text, at, classes) is var end && end > at ? end - at : -1;
+    private static int Run(ReadOnlySpan<char> text, int at, RuneClass classes) =>
+        RuneClasses.EndOfRun(text, at, classes) is var end && end > at ? end - at : -1;
 
     private static int AfterSpace(ReadOnlySpan<char> text, int at, RuneClass classes)
     {

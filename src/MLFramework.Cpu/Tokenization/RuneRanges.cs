@@ -9,12 +9,16 @@ internal sealed class RuneRanges
     private readonly (int First, int Last)[] _ranges;
 
     private RuneRanges(string ranges) =>
-        _ranges = [.. ranges.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(range => range.Split('-')).Select(ends => (Hex(ends[0]), Hex(ends[^1]))).Order()];
+        _ranges = [.. ranges.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(range => range.Split('-'))
+            .Select(ends => (Hex(ends[0]), Hex(ends[^1]))).Order()];
 
     /// <summary>DeepSeek's <c>[一-龥ࠀ-一가-퟿]</c>: what is written without spaces, from U+0800 to U+9FA5, and Hangul.</summary>
     public static RuneRanges DeepSeekIdeographs { get; } = new("800-9FA5 AC00-D7FF");
 
-    /// <summary>DeepSeek LLM's punctuation: ASCII's marks, their full-width forms, general punctuation U+2018–U+201F, CJK stops. (The expression has U+3000 too; as llama.cpp, white space is left to other rules.)</summary>
+    /// <summary>
+    /// DeepSeek LLM's punctuation: ASCII's marks, their full-width forms, general punctuation U+2018–U+201F, CJK stops. (The expression has U+3000 too; as
+    /// llama.cpp, white space is left to other rules.)
+    /// </summary>
     public static RuneRanges DeepSeekPunctuation { get; } = new("21-2F 3A-7E FF01-FF0F FF1A-FF5E 2018-201F 3001-3002");
 
     /// <summary>DeepSeek LLM's letters: the cased ones that its tokenizer lists.</summary>

@@ -60,7 +60,8 @@ internal sealed class SpecialTokenScanner
     }
 
     /// <summary>Splits one text by the tokens of one length; null if it holds none.</summary>
-    private List<PromptFragment>? Split(ReadOnlySpan<char> prompt, PromptFragment text, int length, SearchValues<char> firsts, ReadOnlySpan<(int End, bool Trusted)> segments)
+    private List<PromptFragment>? Split(ReadOnlySpan<char> prompt, PromptFragment text, int length, SearchValues<char> firsts,
+        ReadOnlySpan<(int End, bool Trusted)> segments)
     {
         List<PromptFragment>? parts = null;
         int end = text.Start + text.Length, from = text.Start, at = text.Start;

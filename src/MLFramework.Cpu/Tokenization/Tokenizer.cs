@@ -34,7 +34,7 @@ public abstract class Tokenizer
         string family = metadata.GetString(Key);
         return Families.TryGetValue(family, out Func<GgufMetadata, Tokenizer>? make)
             ? make(metadata)
-            : throw metadata.Error(Key, $"is '{family}', a tokenizer that is not supported; known are {string.Join(", ", Families.Keys.Order(StringComparer.Ordinal))}");
+            : throw metadata.Error(Key, $"is '{family}', a tokenizer that is not supported; known are {string.Join(", ", Families.Keys.Order())}");
     }
 
     /// <summary>Number of tokens.</summary>
@@ -77,7 +77,10 @@ public abstract class Tokenizer
         return [.. ids];
     }
 
-    /// <summary>Decodes tokens; control tokens yield no text, bytes that are no UTF-8 yield U+FFFD. After a leading BOS the space prefix that encoding adds is taken away.</summary>
+    /// <summary>
+    /// Decodes tokens; control tokens yield no text, bytes that are no UTF-8 yield U+FFFD. After a leading BOS the space prefix that encoding adds is taken
+    /// away.
+    /// </summary>
     /// <param name="tokenIds">Ids of the vocabulary.</param>
     /// <exception cref="ArgumentOutOfRangeException">An id is not in the vocabulary.</exception>
     public string Decode(int[] tokenIds)
@@ -99,7 +102,9 @@ public abstract class Tokenizer
     /// <summary>Encodes text that holds no special tokens.</summary>
     private protected abstract void EncodeText(ReadOnlySpan<char> text, bool afterSpecial, PairMerger merger, List<int> ids);
 
-    /// <summary>Phi-3 swallows white space after its role marks. Files do not say so; llama.cpp goes by the name of the model, and so must whoever wants its ids.</summary>
+    /// <summary>
+    /// Phi-3 swallows white space after its role marks. Files do not say so; llama.cpp goes by the name of the model, and so must whoever wants its ids.
+    /// </summary>
     private Func<int, bool> StripsRight(GgufMetadata metadata)
     {
         string name = metadata.FindString("general.name") ?? "";

@@ -43,7 +43,7 @@ public sealed class Vocabulary
         _spellable = new Dictionary<string, int>(_texts.Length, StringComparer.Ordinal);
         for (int id = 0; id < _texts.Length; id++)
         {
-            if (_texts[id].Length > 0 && _kinds[id] is TokenKind.Normal or TokenKind.Undefined or TokenKind.UserDefined or TokenKind.Unused) _spellable[_texts[id]] = id;
+            if (_texts[id].Length > 0 && _kinds[id] is not (TokenKind.Control or TokenKind.Unknown or TokenKind.Byte)) _spellable[_texts[id]] = id;
             LongestText = Math.Max(LongestText, _texts[id].Length);
         }
     }
@@ -111,7 +111,8 @@ public sealed class Vocabulary
         }
         if (types.Length != count) throw metadata.Error(Types, $"has {types.Length} entries for {count} tokens");
         for (int id = 0; id < count; id++)
-            kinds[id] = types[id] is >= 0 and <= (int)TokenKind.Byte ? (TokenKind)types[id] : throw metadata.Error($"{Types}[{id}]", $"is {types[id]}, which is no token type");
+            kinds[id] = types[id] is >= 0 and <= (int)TokenKind.Byte ? (TokenKind)types[id]
+                : throw metadata.Error($"{Types}[{id}]", $"is {types[id]}, which is no token type");
         return kinds;
     }
 

@@ -60,7 +60,8 @@ public sealed class GgufFileTests
     [Test]
     public void The_quantized_demo_models_are_near_the_16_bit_one()
     {
-        using GgufFile exact = GgufFile.Open(TestModels.Demo("f16")), eight = GgufFile.Open(TestModels.Demo("q8_0")), four = GgufFile.Open(TestModels.Demo("q4_0"));
+        using GgufFile exact = GgufFile.Open(TestModels.Demo("f16")), eight = GgufFile.Open(TestModels.Demo("q8_0")),
+            four = GgufFile.Open(TestModels.Demo("q4_0"));
 
         Assert.That(RelativeError(exact, eight), Is.InRange(0.001, 0.01));
         Assert.That(RelativeError(exact, four), Is.InRange(0.02, 0.12));
@@ -145,7 +146,8 @@ public sealed class GgufFileTests
         string[] paths = WriteSplit(3);
         File.Delete(paths[1]);
 
-        Assert.That(() => GgufFile.Open(paths[0]), Throws.TypeOf<GgufException>().With.Message.Contains(paths[1]).And.Message.Contains("all files of a split model must be in one folder"));
+        Assert.That(() => GgufFile.Open(paths[0]),
+            Throws.TypeOf<GgufException>().With.Message.Contains(paths[1]).And.Message.Contains("all files of a split model must be in one folder"));
     }
 
     [Test]

@@ -9,7 +9,8 @@ public sealed class GgufHeaderTests
     [Test]
     public void Every_truncation_of_a_small_file_is_refused()
     {
-        byte[] bytes = TestModels.Write(new GgufWriter().Add("key", "value").AddArray("list", ["a", "b"]).AddTensor("t", TensorType.F32, [4], [1f, 2f, 3f, 4f]));
+        byte[] bytes = TestModels.Write(new GgufWriter().Add("key", "value").AddArray("list", ["a", "b"])
+            .AddTensor("t", TensorType.F32, [4], [1f, 2f, 3f, 4f]));
         int lastData = bytes.Length - 16;   // the writer pads 16 bytes of data to 32
 
         for (int length = 0; length < lastData; length++)
@@ -35,7 +36,8 @@ public sealed class GgufHeaderTests
 
     [TestCase(1ul << 40)]
     [TestCase(ulong.MaxValue)]
-    public void More_metadata_than_fit_are_refused(ulong count) => AssertRefused(new Header { MetadataCount = count }, "header: metadata count", "more than the");
+    public void More_metadata_than_fit_are_refused(ulong count) =>
+        AssertRefused(new Header { MetadataCount = count }, "header: metadata count", "more than the");
 
     [Test]
     public void A_key_that_appears_twice_is_refused() => AssertRefused(new Header().Entry("k", 4, 1u).Entry("k", 4, 2u), "metadata 'k'", "appears twice");
@@ -60,7 +62,8 @@ public sealed class GgufHeaderTests
 
     [TestCase(ulong.MaxValue)]
     [TestCase(1ul << 62)]
-    public void A_string_of_absurd_length_is_refused(ulong length) => AssertRefused(new Header().Entry("k", 8, length), "metadata 'k': length", "more than the");
+    public void A_string_of_absurd_length_is_refused(ulong length) =>
+        AssertRefused(new Header().Entry("k", 8, length), "metadata 'k': length", "more than the");
 
     [Test]
     public void A_string_beyond_the_file_is_cut_off() => AssertRefused(new Header().Entry("k", 8, 1000ul), "metadata 'k'", "is cut off: 1000 bytes needed");
@@ -69,7 +72,8 @@ public sealed class GgufHeaderTests
     [TestCase(8u, 1ul << 60)]
     [TestCase(7u, ulong.MaxValue)]
     [TestCase(4u, 100ul)]
-    public void An_array_beyond_the_file_is_refused(uint element, ulong count) => AssertRefused(new Header().Entry("k", 9, element, count), "metadata 'k': count", "more than the");
+    public void An_array_beyond_the_file_is_refused(uint element, ulong count) =>
+        AssertRefused(new Header().Entry("k", 9, element, count), "metadata 'k': count", "more than the");
 
     [Test]
     public void An_array_of_arrays_is_refused() => AssertRefused(new Header().Entry("k", 9, 9u, 1ul), "metadata 'k'", "array of arrays");
@@ -79,10 +83,12 @@ public sealed class GgufHeaderTests
     [TestCase(4)]
     [TestCase(48)]
     public void An_alignment_that_is_no_power_of_two_is_refused(int alignment) =>
-        Assert.That(() => new Header().Entry("general.alignment", 5, alignment).Open(), Throws.TypeOf<GgufException>().With.Property("Field").EqualTo("general.alignment"));
+        Assert.That(() => new Header().Entry("general.alignment", 5, alignment).Open(),
+            Throws.TypeOf<GgufException>().With.Property("Field").EqualTo("general.alignment"));
 
     [Test]
-    public void An_alignment_that_is_no_number_is_refused() => AssertRefused(new Header().Entry("general.alignment", 8, 2ul, (byte)'3', (byte)'2'), "general.alignment", "not an integer");
+    public void An_alignment_that_is_no_number_is_refused() =>
+        AssertRefused(new Header().Entry("general.alignment", 8, 2ul, (byte)'3', (byte)'2'), "general.alignment", "not an integer");
 
     [Test]
     public void Tensors_follow_the_stated_alignment()
@@ -90,13 +96,15 @@ public sealed class GgufHeaderTests
         using GgufFile file = new Header().Entry("general.alignment", 4, 64u).Tensor("a", [4], 0, 0).Tensor("b", [4], 0, 64).Data(80).Open();
 
         Assert.That(file.Tensors.Select(tensor => tensor.Offset % 64), Is.All.Zero);
-        AssertRefused(new Header().Entry("general.alignment", 4, 64u).Tensor("a", [4], 0, 32).Data(80), "tensor 'a': offset", "no multiple of the alignment 64");
+        AssertRefused(new Header().Entry("general.alignment", 4, 64u).Tensor("a", [4], 0, 32).Data(80), "tensor 'a': offset",
+            "no multiple of the alignment 64");
     }
 
     [TestCase(0u)]
     [TestCase(5u)]
     [TestCase(uint.MaxValue)]
-    public void A_rank_outside_1_to_4_is_refused(uint rank) => AssertRefused(new Header().TensorBytes("t", rank), "tensor 't': number of dimensions", $"is {rank}");
+    public void A_rank_outside_1_to_4_is_refused(uint rank) =>
+        AssertRefused(new Header().TensorBytes("t", rank), "tensor 't': number of dimensions", $"is {rank}");
 
     [TestCase(0ul)]
     [TestCase(1ul << 31)]
@@ -119,7 +127,8 @@ public sealed class GgufHeaderTests
     [TestCase(31u)]
     [TestCase(0x80000000u)]
     public void An_unknown_tensor_type_is_refused_with_the_known_ones(uint type) =>
-        AssertRefused(new Header().Tensor("t", [256], type, 0).Data(1024), "tensor 't': type", "F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K, BF16");
+        AssertRefused(new Header().Tensor("t", [256], type, 0).Data(1024), "tensor 't': type",
+            "F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K, BF16");
 
     [TestCase(8u, 33ul, 32)]
     [TestCase(14u, 128ul, 256)]
@@ -127,11 +136,13 @@ public sealed class GgufHeaderTests
         AssertRefused(new Header().Tensor("t", [length], type, 0).Data(1024), "tensor 't': dimension 0", $"no multiple of the {block}");
 
     [Test]
-    public void A_misaligned_tensor_is_refused() => AssertRefused(new Header().Tensor("t", [4], 0, 8).Data(64), "tensor 't': offset", "no multiple of the alignment 32");
+    public void A_misaligned_tensor_is_refused() =>
+        AssertRefused(new Header().Tensor("t", [4], 0, 8).Data(64), "tensor 't': offset", "no multiple of the alignment 32");
 
     [TestCase(64ul)]
     [TestCase(ulong.MaxValue - 31)]
-    public void A_tensor_beyond_the_file_is_refused(ulong offset) => AssertRefused(new Header().Tensor("t", [4], 0, offset).Data(64), "tensor 't': data", "but the file has 64 bytes of data");
+    public void A_tensor_beyond_the_file_is_refused(ulong offset) =>
+        AssertRefused(new Header().Tensor("t", [4], 0, offset).Data(64), "tensor 't': data", "but the file has 64 bytes of data");
 
     [Test]
     public void Tensors_that_overlap_are_refused() =>
@@ -146,7 +157,8 @@ public sealed class GgufHeaderTests
     }
 
     [Test]
-    public void A_tensor_that_appears_twice_is_refused() => AssertRefused(new Header().Tensor("t", [4], 0, 0).Tensor("t", [4], 0, 32).Data(64), "tensor 't'", "appears twice");
+    public void A_tensor_that_appears_twice_is_refused() =>
+        AssertRefused(new Header().Tensor("t", [4], 0, 0).Tensor("t", [4], 0, 32).Data(64), "tensor 't'", "appears twice");
 
     [Test]
     public void A_tensor_name_is_neither_empty_nor_beyond_64_bytes()
@@ -180,7 +192,8 @@ public sealed class GgufHeaderTests
             return this;
         }
 
-        public Header Tensor(string name, ulong[] dimensions, uint type, ulong offset) => TensorBytes(name, [(uint)dimensions.Length, .. dimensions.Cast<object>(), type, offset]);
+        public Header Tensor(string name, ulong[] dimensions, uint type, ulong offset) =>
+            TensorBytes(name, [(uint)dimensions.Length, .. dimensions.Cast<object>(), type, offset]);
 
         public Header TensorBytes(string name, params object[] parts)
         {

@@ -3,7 +3,8 @@ namespace MLFramework.Cpu.Tests;
 public sealed class GgufMetadataTests
 {
     private readonly GgufMetadata _metadata = GgufFile.FromMemory(TestModels.Write(new GgufWriter()
-        .Add("u8", (byte)7).Add("i64", -5L).Add("u64", ulong.MaxValue).Add("f32", 0.5f).Add("f64", 0.25).Add("nan", float.NaN).Add("text", "x").Add("flag", true)
+        .Add("u8", (byte)7).Add("i64", -5L).Add("u64", ulong.MaxValue).Add("f32", 0.5f).Add("f64", 0.25).Add("nan", float.NaN).Add("text", "x")
+            .Add("flag", true)
         .AddArray("u32s", [1u, 2u]).AddArray("wide", [1L << 40]).AddArray("strings", ["a"]).AddArray("floats", [1f]))).Metadata;
 
     [Test]
@@ -17,8 +18,10 @@ public sealed class GgufMetadataTests
     [Test]
     public void Find_returns_null_for_a_missing_key()
     {
-        Assert.That((_metadata.FindString("-"), _metadata.FindInt32("-"), _metadata.FindSingle("-"), _metadata.FindBoolean("-")), Is.EqualTo(((string?)null, (int?)null, (float?)null, (bool?)null)));
-        Assert.That((_metadata.FindStrings("-"), _metadata.FindInt32s("-"), _metadata.FindSingles("-"), _metadata.Contains("-")), Is.EqualTo(((string[]?)null, (int[]?)null, (float[]?)null, false)));
+        Assert.That((_metadata.FindString("-"), _metadata.FindInt32("-"), _metadata.FindSingle("-"), _metadata.FindBoolean("-")),
+            Is.EqualTo(((string?)null, (int?)null, (float?)null, (bool?)null)));
+        Assert.That((_metadata.FindStrings("-"), _metadata.FindInt32s("-"), _metadata.FindSingles("-"), _metadata.Contains("-")),
+            Is.EqualTo(((string[]?)null, (int[]?)null, (float[]?)null, false)));
     }
 
     [Test]

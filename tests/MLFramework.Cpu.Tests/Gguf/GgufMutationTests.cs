@@ -86,7 +86,8 @@ public sealed class GgufMutationTests
             default:
             {
                 int from = random.Next(headerLength), length = random.Next(1, Math.Min(4096, original.Length - from)), to = random.Next(headerLength);
-                return [.. original.AsSpan(0, to), .. original.AsSpan(from, length), .. original.AsSpan(random.Next(2) == 0 ? to : Math.Min(original.Length, to + length))];
+                return [.. original.AsSpan(0, to), .. original.AsSpan(from, length),
+                    .. original.AsSpan(random.Next(2) == 0 ? to : Math.Min(original.Length, to + length))];
             }
         }
     }
@@ -95,7 +96,8 @@ public sealed class GgufMutationTests
     {
         var random = new Random(11);
         GgufWriter writer = new GgufWriter().Add("general.architecture", "llama").Add("llama.block_count", 2u).Add("llama.attention.head_count", 4u)
-            .AddArray("llama.attention.head_count_kv", [2, 2]).Add("llama.embedding_length", 256u).Add("llama.context_length", 128u).Add("general.alignment", 32u);
+            .AddArray("llama.attention.head_count_kv", [2, 2]).Add("llama.embedding_length", 256u).Add("llama.context_length", 128u)
+                .Add("general.alignment", 32u);
         foreach (TensorType type in TensorTypes.All)
             writer.AddTensor($"blk.0.{type}.weight", type, [256, 2], [.. Enumerable.Range(0, 512).Select(_ => (float)random.NextDouble() - 0.5f)]);
         return TestModels.Write(writer);
@@ -103,10 +105,12 @@ public sealed class GgufMutationTests
 
     private static byte[] SentencePieceModel()
     {
-        string[] tokens = ["<unk>", "<s>", "</s>", .. Enumerable.Range(0, 256).Select(value => $"<0x{value:X2}>"), "▁", "l", "o", "e", "H", "lo", "▁H", "el", "▁Hel", "▁Hello"];
+        string[] tokens = ["<unk>", "<s>", "</s>", .. Enumerable.Range(0, 256).Select(value => $"<0x{value:X2}>"), "▁", "l", "o", "e", "H", "lo", "▁H",
+            "el", "▁Hel", "▁Hello"];
         int[] types = [2, 3, 3, .. Enumerable.Repeat(6, 256), .. Enumerable.Repeat(1, 10)];
         return TestModels.Write(new GgufWriter().Add("general.architecture", "llama").Add("general.name", "phi-3").Add("tokenizer.ggml.model", "llama")
-            .AddArray("tokenizer.ggml.tokens", tokens).AddArray("tokenizer.ggml.scores", [.. tokens.Select((_, id) => (float)-id)]).AddArray("tokenizer.ggml.token_type", types)
+            .AddArray("tokenizer.ggml.tokens", tokens).AddArray("tokenizer.ggml.scores", [.. tokens.Select((_, id) => (float)-id)])
+                .AddArray("tokenizer.ggml.token_type", types)
             .Add("tokenizer.ggml.bos_token_id", 1u).Add("tokenizer.ggml.eos_token_id", 2u).AddTensor("t", TensorType.F16, [8], new byte[16]));
     }
 }

@@ -28,7 +28,8 @@ public sealed class QuantizerTests
     public void A_round_trip_loses_as_much_as_the_type_has_bits(TensorType type, double atLeast, double atMost)
     {
         var random = new Random(7);
-        float[] values = [.. Enumerable.Range(0, 4096).Select(_ => (float)(Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble())))];
+        float[] values = [.. Enumerable.Range(0, 4096)
+            .Select(_ => (float)(Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble())))];
         var blocks = new byte[type.RowBytes(values.Length)];
         var back = new float[values.Length];
 

@@ -20,7 +20,8 @@ public sealed class ByteLevelTokenizerTests
     {
         foreach (GreedyReference reference in TestModels.GreedyReferences())
         {
-            string expected = reference.Text.Replace("<|im_start|>", "", StringComparison.Ordinal).Replace("<|im_end|>", "", StringComparison.Ordinal).Replace("<|endoftext|>", "", StringComparison.Ordinal);
+            string expected = reference.Text.Replace("<|im_start|>", "", StringComparison.Ordinal).Replace("<|im_end|>", "", StringComparison.Ordinal)
+                .Replace("<|endoftext|>", "", StringComparison.Ordinal);
             Assert.That(_demo.Decode(reference.GreedyIds), Is.EqualTo(expected));
         }
     }
@@ -109,7 +110,8 @@ public sealed class ByteLevelTokenizerTests
     {
         Assert.That(() => Small(merges: null), Throws.TypeOf<GgufException>().With.Property("Field").EqualTo("tokenizer.ggml.merges"));
         foreach (string merge in (string[])["", " ", "a", "a ", "ab"])
-            Assert.That(() => Small(merges: ["a b", merge]), Throws.TypeOf<GgufException>().With.Property("Field").EqualTo("tokenizer.ggml.merges[1]"), $"'{merge}'");
+            Assert.That(() => Small(merges: ["a b", merge]), Throws.TypeOf<GgufException>().With.Property("Field").EqualTo("tokenizer.ggml.merges[1]"),
+                $"'{merge}'");
     }
 
     [Test]
@@ -138,7 +140,8 @@ public sealed class ByteLevelTokenizerTests
 
     private static Tokenizer Small(string[]? merges, int? unknown = null, string pre = "gpt-2")
     {
-        GgufWriter writer = new GgufWriter().Add("tokenizer.ggml.model", "gpt2").Add("tokenizer.ggml.pre", pre).AddArray("tokenizer.ggml.tokens", ["a", "b", "c", "abc", "bc", "<unk>"])
+        GgufWriter writer = new GgufWriter().Add("tokenizer.ggml.model", "gpt2").Add("tokenizer.ggml.pre", pre)
+            .AddArray("tokenizer.ggml.tokens", ["a", "b", "c", "abc", "bc", "<unk>"])
             .AddArray("tokenizer.ggml.token_type", [1, 1, 1, 1, 1, 2]);
         if (merges is not null) writer.AddArray("tokenizer.ggml.merges", merges);
         if (unknown is { } id) writer.Add("tokenizer.ggml.unknown_token_id", id);

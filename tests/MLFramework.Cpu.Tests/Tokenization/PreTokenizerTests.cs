@@ -6,6 +6,8 @@ namespace MLFramework.Cpu.Tests;
 /// <summary>The words are what the regular expressions of the models give; whole vocabularies test them further.</summary>
 public sealed class PreTokenizerTests
 {
+    private static readonly string[] OneOfEach = ["default", "gpt-2", "starcoder", "llama-bpe", "qwen2", "falcon", "deepseek-coder", "deepseek-llm"];
+
     [TestCase("gpt-2", "Hello world", "Hello| world")]
     [TestCase("gpt-2", "it's we'll I'D", "it|'s| we|'ll| I|'|D")]
     [TestCase("gpt-2", "a  b\n\n c", "a| | b|\n\n| c")]
@@ -36,10 +38,11 @@ public sealed class PreTokenizerTests
 
     [Test]
     public void An_unknown_one_is_refused_by_name_with_the_known_ones() => Assert.That(() => Load("klingon"), Throws.TypeOf<GgufException>()
-        .With.Message.Contains("tokenizer.ggml.pre is 'klingon'").And.Message.Contains("gpt-2").And.Message.Contains("qwen2").And.Message.Contains("llama-bpe"));
+        .With.Message.Contains("tokenizer.ggml.pre is 'klingon'").And.Message.Contains("gpt-2").And.Message.Contains("qwen2")
+            .And.Message.Contains("llama-bpe"));
 
     [Test]
-    public void Words_together_are_the_text([Values("default", "gpt-2", "starcoder", "llama-bpe", "qwen2", "falcon", "deepseek-coder", "deepseek-llm")] string name)
+    public void Words_together_are_the_text([ValueSource(nameof(OneOfEach))] string name)
     {
         PreTokenizer preTokenizer = Load(name);
 
@@ -48,7 +51,7 @@ public sealed class PreTokenizerTests
 
     [Test]
     public void A_quarter_of_a_million_of_one_character_is_cut_in_linear_time(
-        [Values("default", "gpt-2", "starcoder", "llama-bpe", "qwen2", "falcon", "deepseek-coder", "deepseek-llm")] string name, [Values(" ", "\n", "a", "1", "'", "名", "　")] string unit)
+        [ValueSource(nameof(OneOfEach))] string name, [Values(" ", "\n", "a", "1", "'", "名", "　")] string unit)
     {
         // The word at the end makes expressions that look for the end of the text fail there.
         string text = string.Concat(Enumerable.Repeat(unit, 1 << 18)) + "x";

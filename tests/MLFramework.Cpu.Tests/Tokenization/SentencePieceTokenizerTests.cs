@@ -82,7 +82,8 @@ public sealed class SentencePieceTokenizerTests
 
     [Test]
     public void A_byte_token_has_the_form_of_one() =>
-        Assert.That(() => Small(["<unk>", "<0xZZ>"], [2, 6], new float[2]), Throws.TypeOf<GgufException>().With.Property("Field").EqualTo("tokenizer.ggml.tokens[1]"));
+        Assert.That(() => Small(["<unk>", "<0xZZ>"], [2, 6], new float[2]),
+            Throws.TypeOf<GgufException>().With.Property("Field").EqualTo("tokenizer.ggml.tokens[1]"));
 
     [TestCase("a")]
     [TestCase(" ")]
@@ -117,7 +118,8 @@ public sealed class SentencePieceTokenizerTests
         return Tokenizer.Load(file.Metadata);
     }
 
-    private static string[] Encode(Tokenizer tokenizer, string text) => [.. tokenizer.Encode(text, addSpecial: false, parseSpecial: false).Select(tokenizer.Vocabulary.Text)];
+    private static string[] Encode(Tokenizer tokenizer, string text) =>
+        [.. tokenizer.Encode(text, addSpecial: false, parseSpecial: false).Select(tokenizer.Vocabulary.Text)];
 
     private string[] Texts(string text) => [.. _llama.Encode(text).Select(_llama.Vocabulary.Text)];
 }

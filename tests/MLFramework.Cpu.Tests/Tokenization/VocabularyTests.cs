@@ -8,9 +8,11 @@ public sealed class VocabularyTests
         using GgufFile file = GgufFile.Open(TestModels.Demo("q8_0"));
         Vocabulary vocabulary = Tokenizer.Load(file.Metadata).Vocabulary;
 
-        Assert.That((vocabulary.Count, vocabulary.BosId, vocabulary.EosId, vocabulary.AddBos, vocabulary.AddEos), Is.EqualTo((2048, (int?)0, (int?)2, false, false)));
+        Assert.That((vocabulary.Count, vocabulary.BosId, vocabulary.EosId, vocabulary.AddBos, vocabulary.AddEos),
+            Is.EqualTo((2048, (int?)0, (int?)2, false, false)));
         Assert.That(vocabulary.EndOfGenerationIds, Is.EqualTo(new[] { 0, 2 }), "<|endoftext|> and <|im_end|>");
-        Assert.That((vocabulary.Text(1), vocabulary.Kind(1), vocabulary.FindControl("<|im_start|>"), vocabulary.FindControl("the")), Is.EqualTo(("<|im_start|>", TokenKind.Control, (int?)1, (int?)null)));
+        Assert.That((vocabulary.Text(1), vocabulary.Kind(1), vocabulary.FindControl("<|im_start|>"), vocabulary.FindControl("the")),
+            Is.EqualTo(("<|im_start|>", TokenKind.Control, (int?)1, (int?)null)));
         Assert.That(() => vocabulary.Text(2048), Throws.TypeOf<ArgumentOutOfRangeException>());
     }
 
@@ -48,7 +50,8 @@ public sealed class VocabularyTests
     [Test]
     public void BOS_and_EOS_are_added_where_the_file_says_so()
     {
-        using GgufFile file = GgufFile.FromMemory(TestModels.Write(Three().Add("tokenizer.ggml.bos_token_id", 1u).Add("tokenizer.ggml.eos_token_id", 2u).Add("tokenizer.ggml.add_eos_token", true)));
+        using GgufFile file = GgufFile.FromMemory(TestModels.Write(Three().Add("tokenizer.ggml.bos_token_id", 1u)
+            .Add("tokenizer.ggml.eos_token_id", 2u).Add("tokenizer.ggml.add_eos_token", true)));
 
         Assert.That(Tokenizer.Load(file.Metadata).Encode(""), Is.EqualTo(new[] { 1, 2 }));
         Assert.That(Tokenizer.Load(file.Metadata).Encode("", addSpecial: false, parseSpecial: false), Is.Empty);
@@ -72,7 +75,8 @@ public sealed class VocabularyTests
     public void User_defined_tokens_are_kept_whole_and_the_longest_wins()
     {
         using GgufFile file = GgufFile.FromMemory(TestModels.Write(new GgufWriter().Add("tokenizer.ggml.model", "gpt2").Add("tokenizer.ggml.pre", "gpt-2")
-            .AddArray("tokenizer.ggml.tokens", ["<a>", "<a><b>", "<", "a", "b", ">"]).AddArray("tokenizer.ggml.token_type", [4, 4, 1, 1, 1, 1]).AddArray("tokenizer.ggml.merges", Array.Empty<string>())));
+            .AddArray("tokenizer.ggml.tokens", ["<a>", "<a><b>", "<", "a", "b", ">"]).AddArray("tokenizer.ggml.token_type", [4, 4, 1, 1, 1, 1])
+                .AddArray("tokenizer.ggml.merges", Array.Empty<string>())));
         Tokenizer tokenizer = Tokenizer.Load(file.Metadata);
 
         Assert.That(tokenizer.Encode("a<a><b><a>b<a"), Is.EqualTo(new[] { 3, 1, 0, 4, 2, 3 }));
@@ -84,7 +88,8 @@ public sealed class VocabularyTests
     private static Vocabulary LoadWith(string text, int type) => Load(new GgufWriter().Add("tokenizer.ggml.model", "llama")
         .AddArray("tokenizer.ggml.tokens", [text, "a", "b"]).AddArray("tokenizer.ggml.token_type", [type, 1, 1]).Add("tokenizer.ggml.add_bos_token", false));
 
-    private static void AssertRefused(GgufWriter writer, string field) => Assert.That(() => Load(writer), Throws.TypeOf<GgufException>().With.Property("Field").EqualTo(field));
+    private static void AssertRefused(GgufWriter writer, string field) => Assert.That(() =>
+        Load(writer), Throws.TypeOf<GgufException>().With.Property("Field").EqualTo(field));
 
     private static Vocabulary Load(GgufWriter writer)
     {
