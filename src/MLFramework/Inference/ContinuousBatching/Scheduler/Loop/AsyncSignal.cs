@@ -29,10 +29,11 @@ internal sealed class AsyncSignal : IValueTaskSource
                 return;
             }
 
+            // Under the lock: the waiter may see the result at once and wait again, and a core must not be reset while it still completes.
+            // The continuation is posted, not run, here.
             _isWaiting = false;
+            _core.SetResult(true);
         }
-
-        _core.SetResult(true);
     }
 
     /// <summary>Waits for the signal and takes it. One waiter at a time.</summary>
