@@ -161,8 +161,8 @@ public class DynamicBatcherTests
     {
         var configuration = new BatchingConfiguration<int> { MaxBatchCost = 10, CostFunction = request => request };
         await using DynamicBatcher<int, string> batcher = clock.Batcher(configuration, new FakeProcessor(clock));
-        Assert.That(async () => await batcher.ProcessAsync(11), Throws.ArgumentException.With.Message.Contains("costs 11").And.Message.Contains("MaxBatchCost (10)"));
-        Assert.That(async () => await batcher.ProcessAsync(-1), Throws.ArgumentException.With.Message.Contains("costs -1"));
+        Assert.That(await Simulated.ErrorOf(batcher.ProcessAsync(11)), Is.InstanceOf<ArgumentException>().And.Message.Contains("costs 11").And.Message.Contains("MaxBatchCost (10)"));
+        Assert.That(await Simulated.ErrorOf(batcher.ProcessAsync(-1)), Is.InstanceOf<ArgumentException>().And.Message.Contains("costs -1"));
     });
 
     [Test]
@@ -216,7 +216,7 @@ public class DynamicBatcherTests
     public void An_undefined_priority_is_refused() => Simulated.Run(async clock =>
     {
         await using DynamicBatcher<int, string> batcher = clock.Batcher(_configuration, new FakeProcessor(clock));
-        Assert.That(async () => await batcher.ProcessAsync(1, (RequestPriority)7), Throws.InstanceOf<ArgumentOutOfRangeException>());
+        Assert.That(await Simulated.ErrorOf(batcher.ProcessAsync(1, (RequestPriority)7)), Is.InstanceOf<ArgumentOutOfRangeException>());
     });
 
     [Test]

@@ -14,6 +14,9 @@ internal sealed class FakeProcessor(VirtualTimeProvider clock)
 
     public int MaxActive { get; private set; }
 
+    /// <summary>The token of the latest call.</summary>
+    public CancellationToken LastToken { get; private set; }
+
     /// <summary>Milliseconds that a batch takes.</summary>
     public Func<List<int>, double> Duration { get; set; } = _ => 0;
 
@@ -28,6 +31,7 @@ internal sealed class FakeProcessor(VirtualTimeProvider clock)
     public async Task<List<string>> ProcessAsync(List<int> requests, CancellationToken cancellationToken)
     {
         Calls.Add((clock.Elapsed, [.. requests]));
+        LastToken = cancellationToken;
         int call = Calls.Count;
         MaxActive = Math.Max(MaxActive, ++_active);
         try

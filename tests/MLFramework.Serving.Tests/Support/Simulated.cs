@@ -35,6 +35,20 @@ internal static class Simulated
         return [.. responses];
     }
 
+    /// <summary>Awaits <paramref name="task"/> and returns what it ended in. (NUnit's own way to await blocks the thread that the simulation needs.)</summary>
+    public static async Task<Exception?> ErrorOf(Task task)
+    {
+        try
+        {
+            await task;
+            return null;
+        }
+        catch (Exception e)
+        {
+            return e;
+        }
+    }
+
     /// <summary>Lets everything run that is ready now: virtual time moves only when nothing else is left.</summary>
     public static Task Settle(this VirtualTimeProvider clock) => clock.After(TimeSpan.FromTicks(1).TotalMilliseconds);
 }
