@@ -17,13 +17,17 @@ public static class DynamicBatcherServiceCollectionExtensions
     /// <typeparam name="TRequest">What a caller submits.</typeparam>
     /// <typeparam name="TResponse">What a caller gets back.</typeparam>
     /// <param name="services">Where to register.</param>
-    /// <param name="processor">Processes the batches, each with a service scope of its own.</param>
+    /// <param name="processor">
+    /// Makes the batch processor; called once, when the batcher is first resolved. Singletons resolved here outlive the batcher, which
+    /// is disposed before them. A processor that needs scoped services makes a scope for each batch from <see cref="IServiceScopeFactory"/>;
+    /// scopes end when the disposal of the container begins, so such a processor serves its last batches while the host stops.
+    /// </param>
     /// <param name="configure">Sets limits and policies.</param>
     /// <returns>The batcher's options, to bind or configure further. They are validated when the host starts, or when the batcher is first resolved.</returns>
     /// <exception cref="InvalidOperationException">A batcher for these types is registered already: use <see cref="AddKeyedDynamicBatcher"/> for more than one.</exception>
     public static OptionsBuilder<BatchingConfiguration<TRequest>> AddDynamicBatcher<TRequest, TResponse>(
         this IServiceCollection services,
-        ScopedBatchProcessor<TRequest, TResponse> processor,
+        Func<IServiceProvider, CancellableBatchProcessor<TRequest, TResponse>> processor,
         Action<BatchingConfiguration<TRequest>>? configure = null) =>
         services.AddKeyedDynamicBatcher(null, processor, configure);
 
@@ -32,14 +36,18 @@ public static class DynamicBatcherServiceCollectionExtensions
     /// <typeparam name="TResponse">What a caller gets back.</typeparam>
     /// <param name="services">Where to register.</param>
     /// <param name="serviceKey">The key of <see cref="FromKeyedServicesAttribute"/>; null registers without a key.</param>
-    /// <param name="processor">Processes the batches, each with a service scope of its own.</param>
+    /// <param name="processor">
+    /// Makes the batch processor; called once, when the batcher is first resolved. Singletons resolved here outlive the batcher, which
+    /// is disposed before them. A processor that needs scoped services makes a scope for each batch from <see cref="IServiceScopeFactory"/>;
+    /// scopes end when the disposal of the container begins, so such a processor serves its last batches while the host stops.
+    /// </param>
     /// <param name="configure">Sets limits and policies.</param>
     /// <returns>The batcher's options, as for <see cref="AddDynamicBatcher"/>.</returns>
     /// <exception cref="InvalidOperationException">A batcher for these types and this key is registered already.</exception>
     public static OptionsBuilder<BatchingConfiguration<TRequest>> AddKeyedDynamicBatcher<TRequest, TResponse>(
         this IServiceCollection services,
         object? serviceKey,
-        ScopedBatchProcessor<TRequest, TResponse> processor,
+        Func<IServiceProvider, CancellableBatchProcessor<TRequest, TResponse>> processor,
         Action<BatchingConfiguration<TRequest>>? configure = null)
     {
         ArgumentNullException.ThrowIfNull(services);
@@ -58,20 +66,11 @@ public static class DynamicBatcherServiceCollectionExtensions
     }
 
     private static DynamicBatcher<TRequest, TResponse> Create<TRequest, TResponse>(
-        IServiceProvider provider, string name, ScopedBatchProcessor<TRequest, TResponse> processor)
-    {
-        IServiceScopeFactory scopes = provider.GetRequiredService<IServiceScopeFactory>();
-        return new DynamicBatcher<TRequest, TResponse>(
+        IServiceProvider provider, string name, Func<IServiceProvider, CancellableBatchProcessor<TRequest, TResponse>> processor) =>
+        new(
             provider.GetRequiredService<IOptionsMonitor<BatchingConfiguration<TRequest>>>().Get(name),
-            ProcessInScopeAsync,
+            processor(provider),
             provider.GetService<TimeProvider>(),
             provider.GetService<ILogger<DynamicBatcher<TRequest, TResponse>>>(),
             provider.GetService<IMeterFactory>());
-
-        async Task<List<TResponse>> ProcessInScopeAsync(List<TRequest> requests, CancellationToken cancellationToken)
-        {
-            await using AsyncServiceScope scope = scopes.CreateAsyncScope();
-            return await processor(scope.ServiceProvider, requests, cancellationToken).ConfigureAwait(false);
-        }
-    }
 }

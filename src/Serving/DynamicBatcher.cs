@@ -96,7 +96,7 @@ public class DynamicBatcher<TRequest, TResponse> : IDisposable, IAsyncDisposable
             _builder = new BatchBuilder<TRequest, TResponse>(_queue, _configuration);
             _adaptive = _configuration.TimeoutStrategy == TimeoutStrategy.Adaptive ? new AdaptiveController(_configuration, _clock) : null;
             _recorder = new BatchRecorder(_clock);
-            _executor = new BatchExecutor<TRequest, TResponse>(_configuration, batchProcessor, processorIsCancellable, _clock, _counters, _recorder, _logger);
+            _executor = new BatchExecutor<TRequest, TResponse>(_configuration, batchProcessor, processorIsCancellable, _clock, _scheduler, _counters, _recorder, _logger);
             _meter = new BatcherMeter(_configuration.Name ?? $"{typeof(TRequest).Name}→{typeof(TResponse).Name}", meterFactory, GetStatistics);
             _consumers = Task.WhenAll(Enumerable.Range(0, _running.Length).Select(consumer => Start(() => ConsumeAsync(consumer))));
         }

@@ -40,6 +40,7 @@ public class DynamicBatcherDisposalTests
         Assert.That(clock.Elapsed.TotalMilliseconds, Is.EqualTo(100).Within(0.01));
         Assert.That(all[..8].Select(task => task.IsCompletedSuccessfully), Is.All.True);
         Assert.That(all[8..].Select(task => task.IsCanceled), Is.All.True);
+        await clock.Settle();
         Assert.That(processor.LastToken.IsCancellationRequested, "the processor is told too");
     });
 

@@ -10,6 +10,7 @@ internal sealed partial class BatchExecutor<TRequest, TResponse>(
     CancellableBatchProcessor<TRequest, TResponse> processor,
     bool processorIsCancellable,
     TimestampClock clock,
+    TaskScheduler scheduler,
     RequestCounters counters,
     BatchRecorder recorder,
     ILogger logger)
@@ -20,7 +21,7 @@ internal sealed partial class BatchExecutor<TRequest, TResponse>(
     /// <returns>How long the processor took for the whole batch, or null when it failed or had nothing to do.</returns>
     public async Task<TimeSpan?> ExecuteAsync(RequestBatch<TRequest, TResponse> batch)
     {
-        CancellationToken abandoned = processorIsCancellable ? batch.TrackCallers() : CancellationToken.None;
+        CancellationToken abandoned = processorIsCancellable ? batch.TrackCallers(scheduler) : CancellationToken.None;
         try
         {
             return await ExecuteWholeAsync(batch, abandoned);

@@ -6,7 +6,7 @@ namespace MLFramework.Serving;
 public sealed class RequestBatch<TRequest, TResponse> : IRequestOwner<TRequest, TResponse>
 {
     private readonly RequestCounters _counters;
-    private CancellationTokenSource? _abandonment;
+    private Abandonment? _abandonment;
     private TaskCompletionSource? _delivered;
     private int _callers;
 
@@ -83,22 +83,29 @@ public sealed class RequestBatch<TRequest, TResponse> : IRequestOwner<TRequest, 
     /// <summary>Lets the batches that deliver after this one go on.</summary>
     internal void EndTurn() => _delivered?.TrySetResult();
 
-    /// <summary>A token that fires when every caller has gone.</summary>
-    internal CancellationToken TrackCallers()
+    /// <summary>A token that fires when every caller has gone. What a processor has registered with it runs on <paramref name="scheduler"/>: whoever cancelled a request must not wait for that.</summary>
+    internal CancellationToken TrackCallers(TaskScheduler scheduler)
     {
-        var abandonment = new CancellationTokenSource();
+        var abandonment = new Abandonment(new CancellationTokenSource(), scheduler);
         Volatile.Write(ref _abandonment, abandonment);
         if (Volatile.Read(ref _callers) == 0)
         {
             CancelProcessing();
         }
 
-        return abandonment.Token;
+        return abandonment.Source.Token;
     }
 
     /// <summary>Ends every request of the batch that is still unanswered as cancelled.</summary>
     internal void Cancel() => Requests.ForEach(request => request.Cancel(new CancellationToken(canceled: true)));
 
-    // Callbacks that a processor has registered run on the pool: whoever cancelled a request must not wait for them.
-    private void CancelProcessing() => _ = Volatile.Read(ref _abandonment)?.CancelAsync();
+    private void CancelProcessing()
+    {
+        if (Volatile.Read(ref _abandonment) is { } abandonment)
+        {
+            Task.Factory.StartNew(abandonment.Source.Cancel, CancellationToken.None, TaskCreationOptions.DenyChildAttach, abandonment.Scheduler);
+        }
+    }
+
+    private sealed record Abandonment(CancellationTokenSource Source, TaskScheduler Scheduler);
 }

@@ -20,6 +20,9 @@ internal sealed class FakeProcessor(VirtualTimeProvider clock)
     /// <summary>Milliseconds that a batch takes.</summary>
     public Func<List<int>, double> Duration { get; set; } = _ => 0;
 
+    /// <summary>Whether a batch goes on although nobody wants it.</summary>
+    public bool IgnoresCancellation { get; set; }
+
     /// <summary>Throws for a batch that is to fail; called after its duration with the number of the call.</summary>
     public Action<int, List<int>> Fault { get; set; } = (_, _) => { };
 
@@ -38,7 +41,7 @@ internal sealed class FakeProcessor(VirtualTimeProvider clock)
         {
             if (Duration(requests) is > 0 and var milliseconds)
             {
-                await clock.After(milliseconds).WaitAsync(cancellationToken);
+                await clock.After(milliseconds).WaitAsync(IgnoresCancellation ? CancellationToken.None : cancellationToken);
             }
 
             Fault(call, requests);
