@@ -12,8 +12,6 @@ namespace MLFramework.Serving;
 /// </remarks>
 public sealed class BoundedRequestQueue<TRequest, TResponse> : IRequestOwner<TRequest, TResponse>, IDisposable
 {
-    private static readonly TimeSpan s_timerResolution = TimeSpan.FromMilliseconds(1);
-
     private readonly Lock _lock = new();
     private readonly TimestampClock _clock;
     private readonly QueueFullPolicy _fullPolicy;
@@ -21,15 +19,13 @@ public sealed class BoundedRequestQueue<TRequest, TResponse> : IRequestOwner<TRe
     private readonly long _maxEnqueueWaitTicks;
     private readonly RankedRequests<TRequest, TResponse> _waiting;
     private readonly RankedRequests<TRequest, TResponse> _overflow;
-    private readonly Stack<TaskCompletionSource> _idleConsumers = new();
-    private readonly ITimer _alarm;
-    private readonly bool _linksBatches;
+    private readonly ConsumerRoster _consumers = new();
+    private readonly Alarm _alarm;
+    private readonly bool _preservesOrder;
 
     private BatchRule _rule = BatchRule.Immediate;
     private Task _lastDelivery = Task.CompletedTask;
-    private long _alarmDue = long.MaxValue;
-    private int _wokenConsumers; // signalled, not yet back to take what they were promised
-    private bool _completed;
+    private bool _closed;
 
     /// <summary>Makes a queue that refuses requests when full.</summary>
     /// <param name="maxSize">The most requests that may wait; at least 1.</param>
@@ -48,12 +44,11 @@ public sealed class BoundedRequestQueue<TRequest, TResponse> : IRequestOwner<TRe
         _fullPolicy = configuration.QueueFullPolicy;
         _maxEnqueueWait = configuration.MaxEnqueueWait;
         _maxEnqueueWaitTicks = clock.ToTicks(configuration.MaxEnqueueWait);
-        _linksBatches = configuration.PreserveOrder;
+        _preservesOrder = configuration.PreserveOrder;
         long aging = clock.ToTicks(configuration.PriorityAging);
         _waiting = new RankedRequests<TRequest, TResponse>(aging);
         _overflow = new RankedRequests<TRequest, TResponse>(aging);
-        _alarm = clock.Provider.CreateTimer(
-            static state => ((BoundedRequestQueue<TRequest, TResponse>)state!).OnAlarm(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _alarm = new Alarm(clock, OnAlarm);
     }
 
     /// <summary>The most requests that may wait.</summary>
@@ -107,20 +102,16 @@ public sealed class BoundedRequestQueue<TRequest, TResponse> : IRequestOwner<TRe
     public List<QueuedRequest<TRequest, TResponse>> Dequeue(int maxCount)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(maxCount);
-        TaskCompletionSource? consumer;
         var taken = new List<QueuedRequest<TRequest, TResponse>>();
-        lock (_lock)
+        using (BeginChange(_clock.Now))
         {
             while (taken.Count < maxCount && _waiting.Best() is { } request)
             {
                 Leave_NeedsLock(_waiting, request);
                 taken.Add(request);
             }
-
-            consumer = Settle_NeedsLock(_clock.Now);
         }
 
-        consumer?.TrySetResult();
         return taken;
     }
 
@@ -130,8 +121,7 @@ public sealed class BoundedRequestQueue<TRequest, TResponse> : IRequestOwner<TRe
     /// <inheritdoc/>
     void IRequestOwner<TRequest, TResponse>.Withdraw(QueuedRequest<TRequest, TResponse> request)
     {
-        TaskCompletionSource? consumer = null;
-        lock (_lock)
+        using (BeginChange(_clock.Now))
         {
             switch (request.Stage)
             {
@@ -143,12 +133,9 @@ public sealed class BoundedRequestQueue<TRequest, TResponse> : IRequestOwner<TRe
                     break;
                 case RequestStage.Queued:
                     Leave_NeedsLock(_waiting, request);
-                    consumer = Settle_NeedsLock(_clock.Now);
                     break;
             }
         }
-
-        consumer?.TrySetResult();
     }
 
     /// <inheritdoc/>
@@ -160,27 +147,19 @@ public sealed class BoundedRequestQueue<TRequest, TResponse> : IRequestOwner<TRe
     /// <summary>Sets when a consumer gets a batch. Until then: whenever anything waits.</summary>
     internal void SetRule(BatchingConfiguration configuration)
     {
-        TaskCompletionSource? consumer;
-        lock (_lock)
+        using (BeginChange(_clock.Now))
         {
             _rule = BatchRule.For(configuration, _clock);
-            consumer = Settle_NeedsLock(_clock.Now);
         }
-
-        consumer?.TrySetResult();
     }
 
     /// <summary>Moves the size at which a batch goes out without further waiting.</summary>
     internal void SetTargetSize(int targetSize)
     {
-        TaskCompletionSource? consumer;
-        lock (_lock)
+        using (BeginChange(_clock.Now))
         {
             _rule = _rule with { TargetSize = targetSize };
-            consumer = Settle_NeedsLock(_clock.Now);
         }
-
-        consumer?.TrySetResult();
     }
 
     /// <summary>Queues a request, or does with it what the policy for a full queue says.</summary>
@@ -188,10 +167,9 @@ public sealed class BoundedRequestQueue<TRequest, TResponse> : IRequestOwner<TRe
     {
         long now = _clock.Now; // outside the lock: reading the clock is the longest part of an enqueue
         QueuedRequest<TRequest, TResponse>? dropped = null;
-        TaskCompletionSource? consumer;
-        lock (_lock)
+        using (BeginChange(now))
         {
-            if (_completed)
+            if (_closed)
             {
                 return EnqueueResult.Closed;
             }
@@ -206,32 +184,27 @@ public sealed class BoundedRequestQueue<TRequest, TResponse> : IRequestOwner<TRe
             request.SubmittedAt = now;
             if (_waiting.Count >= Capacity)
             {
-                if (_fullPolicy == QueueFullPolicy.Wait)
+                switch (_fullPolicy)
                 {
-                    request.Stage = RequestStage.Overflow;
-                    _overflow.Add(request);
-                    SetAlarm_NeedsLock(now, _overflow.Oldest()!.SubmittedAt + _maxEnqueueWaitTicks);
-                    return EnqueueResult.Accepted;
-                }
-
-                if (_fullPolicy == QueueFullPolicy.DropOldest && _waiting.LowestOldest() is { } lowest && lowest.Priority <= request.Priority)
-                {
-                    dropped = lowest;
-                    Leave_NeedsLock(_waiting, dropped);
-                }
-                else
-                {
-                    request.Stage = RequestStage.Left;
-                    return EnqueueResult.Full;
+                    case QueueFullPolicy.Wait:
+                        request.Stage = RequestStage.Overflow;
+                        _overflow.Add(request);
+                        _alarm.RingBy(_overflow.Oldest()!.SubmittedAt + _maxEnqueueWaitTicks, now);
+                        return EnqueueResult.Accepted;
+                    case QueueFullPolicy.DropOldest when _waiting.LowestOldest() is { } lowest && lowest.Priority <= request.Priority:
+                        dropped = lowest;
+                        Leave_NeedsLock(_waiting, dropped);
+                        break;
+                    default:
+                        request.Stage = RequestStage.Left;
+                        return EnqueueResult.Full;
                 }
             }
 
             request.Stage = RequestStage.Queued;
             _waiting.Add(request);
-            consumer = Settle_NeedsLock(now);
         }
 
-        consumer?.TrySetResult();
         if (dropped is not null && dropped.Fail(new RequestDroppedException()))
         {
             Counters.Add(RequestOutcome.Dropped, 1);
@@ -243,64 +216,40 @@ public sealed class BoundedRequestQueue<TRequest, TResponse> : IRequestOwner<TRe
     /// <summary>Takes a batch if one is due; else registers a consumer.</summary>
     /// <param name="wasWoken">Whether the caller comes because a signal from here woke it.</param>
     /// <param name="signal">Without a batch: completes when it is worth asking again.</param>
-    /// <returns>A batch; an empty one when the queue is completed and nothing will ever come; null when the caller must wait for <paramref name="signal"/>.</returns>
+    /// <returns>A batch; an empty one when the queue is closed and nothing will ever come; null when the caller must wait for <paramref name="signal"/>.</returns>
     internal RequestBatch<TRequest, TResponse>? TryTakeBatch(bool wasWoken, out TaskCompletionSource? signal)
     {
-        RequestBatch<TRequest, TResponse>? batch = null;
-        TaskCompletionSource? next;
         signal = null;
-        lock (_lock)
+        long now = _clock.Now;
+        using (BeginChange(now))
         {
-            long now = _clock.Now;
             if (wasWoken)
             {
-                _wokenConsumers--;
+                _consumers.Returned();
             }
 
             if (IsDue_NeedsLock(_waiting.Count, now))
             {
-                batch = Take_NeedsLock(now);
-            }
-            else if (_completed && _waiting.Count == 0)
-            {
-                batch = new RequestBatch<TRequest, TResponse>(0, now, Counters);
-            }
-            else
-            {
-                signal = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-                _idleConsumers.Push(signal);
+                return Take_NeedsLock(now);
             }
 
-            next = Settle_NeedsLock(now);
+            if (_closed && _waiting.Count == 0)
+            {
+                return new RequestBatch<TRequest, TResponse>(0, now, Counters);
+            }
+
+            signal = _consumers.Register();
+            return null;
         }
-
-        next?.TrySetResult();
-        return batch;
     }
 
     /// <summary>Takes back a consumer that no longer waits. What a signal has promised it passes to the next one.</summary>
     internal void Unregister(TaskCompletionSource signal)
     {
-        TaskCompletionSource? next = null;
-        lock (_lock)
+        using (BeginChange(_clock.Now))
         {
-            TaskCompletionSource[] others = [.. _idleConsumers.Where(idle => idle != signal)];
-            if (others.Length < _idleConsumers.Count)
-            {
-                _idleConsumers.Clear();
-                foreach (TaskCompletionSource other in others.Reverse())
-                {
-                    _idleConsumers.Push(other);
-                }
-            }
-            else
-            {
-                _wokenConsumers--;
-                next = Settle_NeedsLock(_clock.Now);
-            }
+            _consumers.GaveUp(signal);
         }
-
-        next?.TrySetResult();
     }
 
     /// <summary>Accepts no more requests. Consumers take what still waits without holding it back, then get empty batches.</summary>
@@ -308,30 +257,32 @@ public sealed class BoundedRequestQueue<TRequest, TResponse> : IRequestOwner<TRe
     internal void Close(bool cancelWaiting)
     {
         List<QueuedRequest<TRequest, TResponse>> cancelled = [];
-        TaskCompletionSource? consumer;
-        lock (_lock)
+        using (BeginChange(_clock.Now))
         {
-            _completed = true;
+            _closed = true;
             if (cancelWaiting)
             {
-                DrainInto_NeedsLock(cancelled, _waiting);
-                DrainInto_NeedsLock(cancelled, _overflow);
+                MoveAll_NeedsLock(_waiting, cancelled);
+                MoveAll_NeedsLock(_overflow, cancelled);
             }
-
-            consumer = Settle_NeedsLock(_clock.Now);
         }
 
-        consumer?.TrySetResult();
         cancelled.ForEach(request => request.Cancel(new CancellationToken(canceled: true)));
     }
 
-    private static void DrainInto_NeedsLock(List<QueuedRequest<TRequest, TResponse>> destination, RankedRequests<TRequest, TResponse> requests)
+    private static void MoveAll_NeedsLock(RankedRequests<TRequest, TResponse> requests, List<QueuedRequest<TRequest, TResponse>> destination)
     {
         while (requests.Best() is { } request)
         {
             Leave_NeedsLock(requests, request);
             destination.Add(request);
         }
+    }
+
+    private static void Leave_NeedsLock(RankedRequests<TRequest, TResponse> requests, QueuedRequest<TRequest, TResponse> request)
+    {
+        requests.Remove(request);
+        request.Stage = RequestStage.Left;
     }
 
     private RequestBatch<TRequest, TResponse> Take_NeedsLock(long now)
@@ -343,7 +294,7 @@ public sealed class BoundedRequestQueue<TRequest, TResponse> : IRequestOwner<TRe
             batch.Add(request);
         }
 
-        if (_linksBatches)
+        if (_preservesOrder)
         {
             _lastDelivery = batch.DeliverAfter(_lastDelivery);
         }
@@ -351,14 +302,43 @@ public sealed class BoundedRequestQueue<TRequest, TResponse> : IRequestOwner<TRe
         return batch;
     }
 
-    private static void Leave_NeedsLock(RankedRequests<TRequest, TResponse> requests, QueuedRequest<TRequest, TResponse> request)
+    private void OnAlarm()
     {
-        requests.Remove(request);
-        request.Stage = RequestStage.Left;
+        List<QueuedRequest<TRequest, TResponse>> refused = [];
+        long now = _clock.Now;
+        using (BeginChange(now))
+        {
+            _alarm.Rang();
+            while (_overflow.Oldest() is { } oldest && now - oldest.SubmittedAt >= _maxEnqueueWaitTicks)
+            {
+                Leave_NeedsLock(_overflow, oldest);
+                refused.Add(oldest);
+            }
+
+            if (_overflow.Oldest() is { } next)
+            {
+                _alarm.RingBy(next.SubmittedAt + _maxEnqueueWaitTicks, now);
+            }
+        }
+
+        foreach (QueuedRequest<TRequest, TResponse> request in refused)
+        {
+            if (request.Fail(new RequestQueueFullException(Capacity, _maxEnqueueWait)))
+            {
+                Counters.Add(RequestOutcome.Rejected, 1);
+            }
+        }
+    }
+
+    /// <summary>Enters the lock for a change of state. At its end <see cref="Settle_NeedsLock"/> follows up.</summary>
+    private Change BeginChange(long now)
+    {
+        _lock.Enter();
+        return new Change(this, now);
     }
 
     /// <summary>After any change: fills freed room, then picks the consumer to wake or sets the alarm for the next due time.</summary>
-    /// <returns>The consumer to wake once the lock is released, or null. One is enough: it settles again when it has taken its batch.</returns>
+    /// <returns>The consumer to wake once the lock is released, or null. One is enough: its own change settles again.</returns>
     private TaskCompletionSource? Settle_NeedsLock(long now)
     {
         while (_overflow.Count > 0 && _waiting.Count < Capacity)
@@ -369,35 +349,24 @@ public sealed class BoundedRequestQueue<TRequest, TResponse> : IRequestOwner<TRe
             _waiting.Add(admitted);
         }
 
-        if (_idleConsumers.Count == 0)
+        if (!_consumers.HasIdle)
         {
             return null;
         }
 
         // A woken consumer will take up to a full batch of what waits now: only the rest can be due for another one.
-        long unclaimed = _waiting.Count - ((long)_wokenConsumers * _rule.MaxSize);
-        if (unclaimed <= 0)
+        int unclaimed = (int)Math.Max(0, _waiting.Count - ((long)_consumers.Woken * _rule.MaxSize));
+        if (IsDue_NeedsLock(unclaimed, now) || (_closed && _waiting.Count == 0))
         {
-            return _completed && _waiting.Count == 0 ? Wake_NeedsLock() : null; // to learn that nothing will come
+            return _consumers.Wake(); // to a batch, or to the news that nothing will come
         }
 
-        if (IsDue_NeedsLock((int)unclaimed, now))
+        if (unclaimed > 0 && _consumers.Woken == 0)
         {
-            return Wake_NeedsLock();
-        }
-
-        if (_wokenConsumers == 0)
-        {
-            SetAlarm_NeedsLock(now, _waiting.Oldest()!.SubmittedAt + _rule.MaxHoldTicks);
+            _alarm.RingBy(_waiting.Oldest()!.SubmittedAt + _rule.MaxHoldTicks, now);
         }
 
         return null;
-    }
-
-    private TaskCompletionSource Wake_NeedsLock()
-    {
-        _wokenConsumers++;
-        return _idleConsumers.Pop();
     }
 
     private bool IsDue_NeedsLock(int unclaimed, long now)
@@ -407,59 +376,23 @@ public sealed class BoundedRequestQueue<TRequest, TResponse> : IRequestOwner<TRe
             return false;
         }
 
-        if (unclaimed >= _rule.TargetSize || _completed)
+        if (unclaimed >= _rule.TargetSize || _closed)
         {
             return true; // the common case under load, without a look at the ages
         }
 
         // Cost and age are those of the batch that a woken consumer is about to take.
-        return _wokenConsumers == 0 && _rule.IsDue(unclaimed, _waiting.Cost, now - _waiting.Oldest()!.SubmittedAt);
+        return _consumers.Woken == 0 && _rule.IsDue(unclaimed, _waiting.Cost, now - _waiting.Oldest()!.SubmittedAt);
     }
 
-    /// <summary>Sets the alarm unless it rings earlier anyway: it then looks again, which costs less than moving the timer for every batch.</summary>
-    private void SetAlarm_NeedsLock(long now, long due)
+    /// <summary>A change under the lock: its end settles, leaves the lock and wakes whom that concerns.</summary>
+    private readonly ref struct Change(BoundedRequestQueue<TRequest, TResponse> queue, long now)
     {
-        if (due >= _alarmDue)
+        public void Dispose()
         {
-            return;
-        }
-
-        _alarmDue = due;
-
-        // The system timer cuts to whole milliseconds: below one it would ring early, again and again.
-        TimeSpan delay = _clock.ToTimeSpan(Math.Max(0, due - now));
-        _alarm.Change(delay > s_timerResolution ? delay : s_timerResolution, Timeout.InfiniteTimeSpan);
-    }
-
-    private void OnAlarm()
-    {
-        List<QueuedRequest<TRequest, TResponse>> refused = [];
-        TaskCompletionSource? consumer;
-        lock (_lock)
-        {
-            long now = _clock.Now;
-            _alarmDue = long.MaxValue;
-            while (_overflow.Oldest() is { } oldest && now - oldest.SubmittedAt >= _maxEnqueueWaitTicks)
-            {
-                Leave_NeedsLock(_overflow, oldest);
-                refused.Add(oldest);
-            }
-
-            if (_overflow.Oldest() is { } next)
-            {
-                SetAlarm_NeedsLock(now, next.SubmittedAt + _maxEnqueueWaitTicks);
-            }
-
-            consumer = Settle_NeedsLock(now);
-        }
-
-        consumer?.TrySetResult();
-        foreach (QueuedRequest<TRequest, TResponse> request in refused)
-        {
-            if (request.Fail(new RequestQueueFullException(Capacity, _maxEnqueueWait)))
-            {
-                Counters.Add(RequestOutcome.Rejected, 1);
-            }
+            TaskCompletionSource? consumer = queue.Settle_NeedsLock(now);
+            queue._lock.Exit();
+            consumer?.TrySetResult();
         }
     }
 }
