@@ -221,8 +221,8 @@ public class DynamicBatcher<TRequest, TResponse> : IDisposable, IAsyncDisposable
             return typed.CostFunction;
         }
 
-        return configuration.GetType().IsGenericType
-            ? throw new ArgumentException($"The configuration is a {configuration.GetType()}, but the batcher's requests are {typeof(TRequest)}: its cost function could not be called.", nameof(configuration))
+        return configuration.RequestType is { } other
+            ? throw new ArgumentException($"The configuration is for requests of type {other}, but the batcher's are {typeof(TRequest)}: its cost function could not be called.", nameof(configuration))
             : null;
     }
 
@@ -275,8 +275,7 @@ public class DynamicBatcher<TRequest, TResponse> : IDisposable, IAsyncDisposable
         try
         {
             _meter.BatchTaken(batch, _clock);
-            int size = batch.Requests.Count;
-            if (await _executor.ExecuteAsync(batch) is { } duration && _adaptive?.Observe(size, duration, _counters.Submitted) == true)
+            if (await _executor.ExecuteAsync(batch) is { } run && _adaptive?.Observe(run.Size, run.Duration, _counters.Submitted) == true)
             {
                 _queue.SetTargetSize(_adaptive.Decision.TargetBatchSize);
             }
@@ -286,7 +285,7 @@ public class DynamicBatcher<TRequest, TResponse> : IDisposable, IAsyncDisposable
         catch (Exception e)
         {
             // Not the processor: a logger or a metrics listener threw. The consumer and its callers survive that.
-            _counters.Add(RequestOutcome.Failed, new ResponseScatterer<TRequest, TResponse>().Scatter(batch.Requests, null, e));
+            _executor.Fail(batch, e);
         }
         finally
         {
@@ -316,9 +315,11 @@ public class DynamicBatcher<TRequest, TResponse> : IDisposable, IAsyncDisposable
             CancelRunning();
             _logger.LogWarning("The batcher did not drain within {DrainTimeout}; unanswered requests were cancelled.", _configuration.DrainTimeout);
         }
-
-        _meter.Dispose();
-        _queue.Dispose();
+        finally
+        {
+            _meter.Dispose();
+            _queue.Dispose();
+        }
     }
 
     private void CancelRunning()

@@ -36,6 +36,8 @@ public class ExactlyOncePropertyTests
         private readonly List<Submission> _submissions = [];
         private readonly Dictionary<int, int> _timesAnswered = [];
         private BatchingConfiguration<int> _configuration = null!;
+        private readonly List<int> _processedEndings = [];
+        private bool _onePriority;
         private int _active;
 
         public List<string> Log { get; } = [];
@@ -43,6 +45,7 @@ public class ExactlyOncePropertyTests
         public void Play() => Simulated.Run(async clock =>
         {
             _configuration = RandomConfiguration();
+            _onePriority = _random.Next(2) == 0;
             var batcher = new DynamicBatcher<int, string>(
                 _configuration, (requests, token) => ProcessAsync(clock, requests, token), clock, scheduler: TaskScheduler.FromCurrentSynchronizationContext());
             int count = _random.Next(1, 120);
@@ -115,9 +118,10 @@ public class ExactlyOncePropertyTests
         private void Submit(DynamicBatcher<int, string> batcher, VirtualTimeProvider clock, int request)
         {
             var cancellation = new CancellationTokenSource();
-            var priority = (RequestPriority)_random.Next(-1, 3);
+            RequestPriority priority = _onePriority ? RequestPriority.Normal : (RequestPriority)_random.Next(-1, 3);
             var submission = new Submission(request, batcher.ProcessAsync(request, priority, cancellation.Token), cancellation);
             _submissions.Add(submission);
+            _ = NoteEndingAsync(submission);
             switch (_random.Next(4))
             {
                 case 0:
@@ -132,6 +136,14 @@ public class ExactlyOncePropertyTests
             {
                 await clock.After(milliseconds);
                 Cancel(later);
+            }
+        }
+
+        private async Task NoteEndingAsync(Submission submission)
+        {
+            if (await Simulated.ErrorOf(submission.Response) is null or InvalidDataException or BatchResponseException)
+            {
+                _processedEndings.Add(submission.Request);
             }
         }
 
@@ -206,6 +218,11 @@ public class ExactlyOncePropertyTests
 
         private void CheckTotals(QueueStatistics totals)
         {
+            if (_configuration.PreserveOrder && _onePriority)
+            {
+                Assert.That(_processedEndings, Is.Ordered, $"seed {seed}");
+            }
+
             int refusedAfterDisposal = _submissions.Count(submission => submission.Response.Exception?.InnerException is ObjectDisposedException);
             Assert.That(totals.SubmittedRequests, Is.EqualTo(_submissions.Count - refusedAfterDisposal), $"seed {seed}");
             Assert.That(

@@ -18,8 +18,8 @@ internal sealed partial class BatchExecutor<TRequest, TResponse>(
     private readonly ResponseScatterer<TRequest, TResponse> _scatterer = new();
 
     /// <summary>Answers every request of <paramref name="batch"/> whose caller has not gone.</summary>
-    /// <returns>How long the processor took for the whole batch, or null when it failed or had nothing to do.</returns>
-    public async Task<TimeSpan?> ExecuteAsync(RequestBatch<TRequest, TResponse> batch)
+    /// <returns>How many requests the processor took and how long, or null when it failed or had nothing to do.</returns>
+    public async Task<(int Size, TimeSpan Duration)?> ExecuteAsync(RequestBatch<TRequest, TResponse> batch)
     {
         CancellationToken abandoned = processorIsCancellable ? batch.TrackCallers(scheduler) : CancellationToken.None;
         try
@@ -28,11 +28,15 @@ internal sealed partial class BatchExecutor<TRequest, TResponse>(
         }
         finally
         {
+            await batch.Turn; // a batch with nothing to deliver must not let its successors pass its predecessors
             batch.EndTurn();
         }
     }
 
-    private async Task<TimeSpan?> ExecuteWholeAsync(RequestBatch<TRequest, TResponse> batch, CancellationToken abandoned)
+    /// <summary>Ends with <paramref name="exception"/> whoever in <paramref name="batch"/> is still unanswered.</summary>
+    public void Fail(RequestBatch<TRequest, TResponse> batch, Exception exception) => Answer(batch.Requests, null, exception);
+
+    private async Task<(int Size, TimeSpan Duration)?> ExecuteWholeAsync(RequestBatch<TRequest, TResponse> batch, CancellationToken abandoned)
     {
         for (int attempt = 0; ; attempt++)
         {
@@ -49,7 +53,7 @@ internal sealed partial class BatchExecutor<TRequest, TResponse>(
             {
                 await batch.Turn;
                 Answer(requests, responses, null);
-                return duration;
+                return (requests.Count, duration);
             }
 
             if (attempt == configuration.MaxRetries || abandoned.IsCancellationRequested)
@@ -85,7 +89,12 @@ internal sealed partial class BatchExecutor<TRequest, TResponse>(
 
     private async Task EndFailedAsync(RequestBatch<TRequest, TResponse> batch, List<QueuedRequest<TRequest, TResponse>> requests, Exception error, CancellationToken abandoned)
     {
-        if (configuration.FailurePolicy == BatchFailurePolicy.Split && requests.Count > 1 && !abandoned.IsCancellationRequested)
+        if (abandoned.IsCancellationRequested)
+        {
+            return; // every caller has gone: nobody to answer, nothing to isolate
+        }
+
+        if (configuration.FailurePolicy == BatchFailurePolicy.Split && requests.Count > 1)
         {
             Log.Splitting(logger, error, requests.Count);
             recorder.Split();

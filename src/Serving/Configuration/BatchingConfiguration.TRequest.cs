@@ -10,4 +10,7 @@ public class BatchingConfiguration<TRequest> : BatchingConfiguration
     /// </summary>
     /// <value>Must answer at least 0. Default: none; every request costs 1.</value>
     public Func<TRequest, int>? CostFunction { get; set; }
+
+    /// <inheritdoc/>
+    internal override Type? RequestType => typeof(TRequest);
 }

@@ -80,6 +80,9 @@ public class BatchingConfiguration
     /// <value>0–24 days, or <see cref="Timeout.InfiniteTimeSpan"/>. Default: 30 s.</value>
     public TimeSpan DrainTimeout { get; set; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>The requests that this configuration can tell the cost of, or null when it does not look at them.</summary>
+    internal virtual Type? RequestType => null;
+
     /// <summary>A configuration in which every property has its default.</summary>
     public static BatchingConfiguration Default() => new();
 
