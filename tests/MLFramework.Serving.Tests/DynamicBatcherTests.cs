@@ -138,6 +138,24 @@ public class DynamicBatcherTests
     });
 
     [Test]
+    public void A_batch_whose_callers_have_gone_does_not_let_the_next_pass_its_predecessor() => Simulated.Run(async clock =>
+    {
+        var configuration = new BatchingConfiguration { MaxBatchSize = 1, PreferBatchSize = 1, MaxConcurrentBatches = 3, PreserveOrder = true };
+        var processor = new FakeProcessor(clock) { Duration = requests => requests.Contains(0) ? 50 : 20 };
+        await using DynamicBatcher<int, string> batcher = clock.Batcher(configuration, processor);
+        using var cancellation = new CancellationTokenSource();
+        Task<string> slow = batcher.ProcessAsync(0);
+        _ = batcher.ProcessAsync(1, cancellation.Token);
+        Task<string> last = batcher.ProcessAsync(2);
+        await clock.After(10);
+        cancellation.Cancel();
+        await clock.After(30);
+        Assert.That(last.IsCompleted, Is.False);
+        await slow;
+        Assert.That(await last, Is.EqualTo("2"));
+    });
+
+    [Test]
     public void A_batch_ends_where_the_cost_would_exceed_the_maximum() => Simulated.Run(async clock =>
     {
         var configuration = new BatchingConfiguration<int> { MaxBatchSize = 4, PreferBatchSize = 4, MaxConcurrentBatches = 1, MaxBatchCost = 10, CostFunction = request => request };
