@@ -18,7 +18,6 @@ internal static class RealLoad
         Console.WriteLine($"{"contender",-16} {"load",5} {"offered/s",10} {"served/s",10} {"of optimum",11} {"p50 wait ms",12} {"p99 wait ms",12} {"mean batch",11}");
         foreach (double load in (double[])[0.2, 0.5, 0.8, 0.95, 1.5, 3])
         {
-            (s_busySeconds, s_processed) = (0, 0);
             await using var batcher = new DynamicBatcher<long, long>(LoadSimulation.Configuration(TimeoutStrategy.DispatchPartial), ProcessAsync);
             (double offered, double served) = await OfferAsync(load, batcher.ProcessAsync);
             QueueStatistics statistics = batcher.GetStatistics();
@@ -37,9 +36,16 @@ internal static class RealLoad
         double due = 0;
         int offered = 0;
         int served = 0;
+        bool warm = false;
         using var tick = new PeriodicTimer(TimeSpan.FromMilliseconds(1), s_clock);
         while (Elapsed() < WarmupSeconds + Seconds)
         {
+            if (!warm && Elapsed() > WarmupSeconds)
+            {
+                warm = true;
+                (s_busySeconds, s_processed) = (0, 0);
+            }
+
             for (; due <= Elapsed(); due += -Math.Log(1 - random.NextDouble()) / (load * LoadSimulation.Capacity))
             {
                 _ = CountAsync(due > WarmupSeconds);
