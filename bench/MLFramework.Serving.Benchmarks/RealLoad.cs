@@ -73,7 +73,7 @@ internal static class RealLoad
                     Interlocked.Increment(ref served);
                 }
             }
-            catch (RequestQueueFullException)
+            catch (InvalidOperationException e) when (QueueFullError.Is(e))
             {
                 // Beyond capacity refusals are the point.
             }

@@ -38,7 +38,7 @@ internal static class EmbeddingService
             {
                 return Results.Ok(new EmbedResponse(await batcher.ProcessAsync(request.Text, aborted)));
             }
-            catch (RequestQueueFullException e)
+            catch (InvalidOperationException e) when (QueueFullError.Is(e))
             {
                 return Results.Problem(e.Message, statusCode: StatusCodes.Status503ServiceUnavailable);
             }

@@ -106,7 +106,7 @@ public class DynamicBatcher<TRequest, TResponse> : IDisposable, IAsyncDisposable
     /// <param name="request">The payload.</param>
     /// <param name="cancellationToken">Withdraws the request while it waits; in flight, its response is discarded.</param>
     /// <returns>The response to this request. Its task ends in one of the exceptions below otherwise; continuations never run on a batcher's thread.</returns>
-    /// <exception cref="RequestQueueFullException">The queue is full, at once or after waiting for room (an <see cref="InvalidOperationException"/>).</exception>
+    /// <exception cref="InvalidOperationException">The queue is full, at once or after waiting for room; <see cref="QueueFullError.Is"/> tells it from a processor's own.</exception>
     /// <exception cref="RequestDroppedException">The request was dropped for a newer one.</exception>
     /// <exception cref="TimeoutException">No response came within <see cref="BatchingConfiguration.RequestTimeout"/>.</exception>
     /// <exception cref="BatchResponseException">The processor did not return one response for each request of the batch.</exception>
@@ -148,7 +148,7 @@ public class DynamicBatcher<TRequest, TResponse> : IDisposable, IAsyncDisposable
 
         switch (_queue.Enqueue(queued))
         {
-            case EnqueueResult.Full when queued.Fail(new RequestQueueFullException(_queue.Capacity, TimeSpan.Zero)):
+            case EnqueueResult.Full when queued.Fail(QueueFullError.Create(_queue.Capacity, TimeSpan.Zero)):
                 _counters.Add(RequestOutcome.Rejected, 1);
                 break;
             case EnqueueResult.Closed:

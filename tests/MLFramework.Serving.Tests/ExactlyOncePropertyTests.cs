@@ -206,7 +206,7 @@ public class ExactlyOncePropertyTests
             {
                 OperationCanceledException => submission.CancelledInTime || wasDisposed,
                 TimeoutException => _configuration.RequestTimeout != Timeout.InfiniteTimeSpan && _configuration.RequestTimeoutAction == RequestTimeoutAction.Reject,
-                RequestQueueFullException => true,
+                InvalidOperationException e when QueueFullError.Is(e) => true,
                 RequestDroppedException => _configuration.QueueFullPolicy == QueueFullPolicy.DropOldest,
                 ObjectDisposedException => wasDisposed,
                 InvalidDataException or BatchResponseException => true,

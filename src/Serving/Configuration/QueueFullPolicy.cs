@@ -3,7 +3,7 @@ namespace MLFramework.Serving;
 /// <summary>What becomes of a request that finds the queue full.</summary>
 public enum QueueFullPolicy
 {
-    /// <summary>It is refused at once with a <see cref="RequestQueueFullException"/>.</summary>
+    /// <summary>It is refused at once with an <see cref="InvalidOperationException"/> (<see cref="QueueFullError"/>).</summary>
     Reject,
 
     /// <summary>It waits for room, by rank, for at most <see cref="BatchingConfiguration.MaxEnqueueWait"/>; then it is refused.</summary>

@@ -323,7 +323,7 @@ public sealed class BoundedRequestQueue<TRequest, TResponse> : IRequestOwner<TRe
 
         foreach (QueuedRequest<TRequest, TResponse> request in refused)
         {
-            if (request.Fail(new RequestQueueFullException(Capacity, _maxEnqueueWait)))
+            if (request.Fail(QueueFullError.Create(Capacity, _maxEnqueueWait)))
             {
                 Counters.Add(RequestOutcome.Rejected, 1);
             }
