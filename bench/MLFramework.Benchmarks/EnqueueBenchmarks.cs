@@ -60,6 +60,6 @@ public class EnqueueBenchmarks
     private sealed class Config : ManualConfig
     {
         public Config() => AddJob(Job.Default.WithToolchain(InProcessEmitToolchain.Instance)
-            .WithStrategy(RunStrategy.Monitoring).WithInvocationCount(1).WithUnrollFactor(1).WithWarmupCount(3).WithIterationCount(12));
+            .WithStrategy(RunStrategy.Monitoring).WithInvocationCount(1).WithUnrollFactor(1).WithWarmupCount(10).WithIterationCount(20));
     }
 }

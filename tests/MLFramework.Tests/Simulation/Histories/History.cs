@@ -14,6 +14,9 @@ internal sealed class History : IDisposable
 {
     private static readonly string[] s_prefixes = ["", "shared system prompt, ", "another quite long shared beginning of a prompt; ", "x"];
 
+    /// <summary>Far more than any history needs.</summary>
+    private const long MostPasses = 50_000;
+
     private readonly HistoryRandom _random;
     private readonly HistorySetup _setup;
     private readonly SchedulerRig _rig;
@@ -47,7 +50,11 @@ internal sealed class History : IDisposable
         proxy.Inner = _executor;
         _rig.Scheduler.AfterIteration = () =>
         {
-            _passes++;
+            if (++_passes > MostPasses)
+            {
+                throw new InvariantViolationException($"The scheduler has iterated {MostPasses} times; work is going round in circles.");
+            }
+
             Log($"pass {_passes}: running {_rig.Scheduler.ActiveRequestCount} waiting {_rig.Queue.Count} batch {_rig.Batches.CurrentBatch.Size} alive {_rig.Scheduler.Registry.Count}");
             SchedulerInvariants.Check(_rig.Scheduler);
         };

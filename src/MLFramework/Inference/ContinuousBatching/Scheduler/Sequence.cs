@@ -32,15 +32,18 @@ internal sealed class Sequence
     private const int Closed = 2;
 
     private int[] _tokens;
+    private BlockTable? _blocks;
     private CancellationTokenRegistration _registration;
     private bool _isAdmitted;
     private int _ending;
 
     /// <summary>Makes the sequence of a request whose prompt is <paramref name="promptTokens"/>.</summary>
-    public Sequence(Request request, ReadOnlySpan<int> promptTokens)
+    /// <param name="request">The request.</param>
+    /// <param name="promptTokens">The prompt; it belongs to the sequence from now on.</param>
+    public Sequence(Request request, int[] promptTokens)
     {
         Request = request;
-        _tokens = promptTokens.ToArray();
+        _tokens = promptTokens;
         PromptLength = TokenCount = promptTokens.Length;
         Salt = request.Options?.CacheSalt ?? request.TenantName;
     }
@@ -75,7 +78,8 @@ internal sealed class Sequence
 
     // ---- Memory ----
 
-    public BlockTable Blocks { get; } = new();
+    /// <summary>Its KV blocks. Made when it first runs: a long queue is not to hold empty tables.</summary>
+    public BlockTable Blocks => _blocks ??= new BlockTable();
 
     /// <summary>Bytes of KV cache held, as told by an opaque cache manager.</summary>
     public long OpaqueBytes { get; set; }
@@ -143,7 +147,7 @@ internal sealed class Sequence
     /// </summary>
     public void Keep(CancellationTokenRegistration registration)
     {
-        lock (Blocks)
+        lock (this)
         {
             if (State != SequenceState.Ended)
             {
@@ -159,7 +163,7 @@ internal sealed class Sequence
     public void MarkEnded()
     {
         CancellationTokenRegistration registration;
-        lock (Blocks)
+        lock (this)
         {
             State = SequenceState.Ended;
             registration = _registration;

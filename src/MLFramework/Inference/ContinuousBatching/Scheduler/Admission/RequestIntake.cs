@@ -79,13 +79,13 @@ internal sealed class RequestIntake(
         {
             Sequence sequence = first.Sequence
                 ?? throw new ArgumentException("The first sample must be enqueued before the samples that share its prompt.", nameof(request));
-            return new Sequence(request, sequence.Tokens(0, sequence.PromptLength));
+            return new Sequence(request, sequence.Tokens(0, sequence.PromptLength).ToArray());
         }
 
         if (request.PromptTokenIds is { } given)
         {
             CheckTokens(given.Span);
-            return new Sequence(request, given.Span);
+            return new Sequence(request, given.ToArray());
         }
 
         int[] tokens = request.Prompt.Length == 0 ? [] : tokenizer.Encode(request.Prompt) ?? [];

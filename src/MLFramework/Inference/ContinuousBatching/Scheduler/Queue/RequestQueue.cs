@@ -23,6 +23,9 @@ public class RequestQueue : IDisposable
     private readonly WaitingLine _line;
     private readonly Dictionary<RequestId, Sequence> _byId;
     private long _arrivals;
+
+    /// <summary>Threads inside <see cref="TryDequeue"/> that sleep; a scheduler's queue has none, and pays for no pulse.</summary>
+    private int _waiters;
     private bool _disposed;
 
     /// <summary>Makes an empty queue.</summary>
@@ -122,7 +125,9 @@ public class RequestQueue : IDisposable
                     return null;
                 }
 
+                _waiters++;
                 Monitor.Wait(_lock);
+                _waiters--;
             }
 
             return null;
@@ -217,7 +222,7 @@ public class RequestQueue : IDisposable
     {
         if (request.PromptTokenIds is { } tokens)
         {
-            return new Sequence(request, tokens.Span);
+            return new Sequence(request, tokens.ToArray());
         }
 
         return new Sequence(request, Array.ConvertAll(Encoding.UTF8.GetBytes(request.Prompt), static b => (int)b));
@@ -258,7 +263,11 @@ public class RequestQueue : IDisposable
             sequence.Account.LiveCount++;
             _line.Add(sequence);
             sequence.IsAdmitted = true;
-            Monitor.Pulse(_lock);
+            if (_waiters > 0)
+            {
+                Monitor.Pulse(_lock);
+            }
+
             return null;
         }
     }
