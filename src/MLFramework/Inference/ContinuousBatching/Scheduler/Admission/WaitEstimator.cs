@@ -20,7 +20,7 @@ internal sealed class WaitEstimator
     private double? _iterationSeconds;
     private double? _serviceSeconds;
     private double? _secondsPerToken;
-    private long _lastStart;
+    private long? _lastStart;
 
     /// <summary>Requests started in an iteration.</summary>
     /// <param name="count">How many, at least one.</param>
@@ -31,9 +31,9 @@ internal sealed class WaitEstimator
     {
         lock (_lock)
         {
-            if (hadBacklog && _lastStart != 0)
+            if (hadBacklog && _lastStart is { } last)
             {
-                double gap = (timestamp - _lastStart) / (double)frequency / count;
+                double gap = (timestamp - last) / (double)frequency / count;
                 double weight = 1 - Math.Pow(1 - StartSmoothing, count);
                 _secondsPerStart = Smooth(_secondsPerStart, gap, weight);
             }

@@ -199,17 +199,22 @@ public class BatchManager
     /// <summary>Frees what a sequence holds, wherever it is. The running set forgets it at the next <see cref="RemoveStopped"/>.</summary>
     internal void Stop(Sequence sequence)
     {
-        if (sequence.State == SequenceState.Running)
+        try
         {
-            _claims.Release(sequence);
+            if (sequence.State == SequenceState.Running)
+            {
+                _claims.Release(sequence);
+            }
+            else if (sequence.State == SequenceState.AwaitingPrompt)
+            {
+                _planner.AwaitingPrompt.Remove(sequence);
+            }
         }
-        else if (sequence.State == SequenceState.AwaitingPrompt)
+        finally
         {
-            _planner.AwaitingPrompt.Remove(sequence);
+            sequence.MarkEnded();
+            _queue.Detach(sequence);
         }
-
-        sequence.MarkEnded();
-        _queue.Detach(sequence);
     }
 
     internal void RemoveStopped()

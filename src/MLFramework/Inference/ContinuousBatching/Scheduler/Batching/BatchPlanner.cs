@@ -136,15 +136,16 @@ internal sealed class BatchPlanner(
     /// <summary>The next sequence that may start. Samples whose prompt is just being computed step aside for those behind them.</summary>
     private Sequence? NextToStart()
     {
+        Sequence? next = null;
         foreach (Sequence sample in _awaitingPrompt)
         {
-            if (!MustAwaitPrompt(sample))
+            if (!MustAwaitPrompt(sample) && (next is null || sample.Rank.IsAbove(next.Rank)))
             {
-                return sample;
+                next = sample;
             }
         }
 
-        while (queue.PeekBest() is { } best)
+        while (queue.PeekBest() is { } best && (next is null || best.Rank.IsAbove(next.Rank)))
         {
             if (!MustAwaitPrompt(best))
             {
@@ -158,13 +159,13 @@ internal sealed class BatchPlanner(
             }
         }
 
-        return null;
+        return next;
     }
 
     private static bool MustAwaitPrompt(Sequence sequence) =>
         sequence.TokenCount == sequence.PromptLength
         && sequence.Request.FirstSample?.Sequence is { State: SequenceState.Running } first
-        && first.ComputedTokens < first.PromptLength;
+        && (first.ComputedTokens < first.PromptLength || first.Blocks.PendingCopy is not null);
 
     private bool TryTake(Sequence sequence) =>
         sequence.State == SequenceState.AwaitingPrompt ? _awaitingPrompt.Remove(sequence) : queue.TryTake(sequence);

@@ -58,7 +58,8 @@ internal sealed partial class ModelRunner(IModelExecutor executor, int iteration
     private TimeSpan TimeoutOf(Batch batch)
     {
         TimeSpan limit = TimeSpan.FromMilliseconds(iterationTimeoutMs);
-        TimeSpan expected = executor.EstimateDuration(batch) * ExpectationFactor;
+        TimeSpan estimate = executor.EstimateDuration(batch);
+        TimeSpan expected = estimate < TimeLimits.LongestTimer / ExpectationFactor ? estimate * ExpectationFactor : TimeLimits.LongestTimer;
         return expected > limit ? expected : limit;
     }
 
