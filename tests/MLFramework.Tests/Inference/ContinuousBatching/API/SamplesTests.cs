@@ -103,6 +103,26 @@ public class SamplesTests
     }
 
     [Test]
+    public async Task The_prompt_is_shared_even_if_the_samples_had_to_wait_for_their_turn_to_enqueue()
+    {
+        var tokenizer = new GatedTokenizer();
+        using var rig = new SchedulerRig(tokenizer: tokenizer, client: SchedulerApiClientConfiguration.Default with { MaxConcurrentEnqueue = 1 });
+        Task<string> other = Task.Run(() => rig.Client.GenerateTextAsync("other", 1));
+        tokenizer.AwaitInside(1);
+        Task<List<GenerationResult>> samples = rig.Client.GenerateSamplesAsync(new string('p', 40), 3, 1);
+        tokenizer.Open();
+        while (rig.Queue.Count < 4)
+        {
+            await Task.Yield();
+        }
+
+        rig.RunDry();
+        await other;
+        Assert.That(await samples, Has.Count.EqualTo(3));
+        Assert.That(rig.Model.TokensComputed, Is.EqualTo("other".Length + 40 + 1 + 1));
+    }
+
+    [Test]
     public async Task Cancelling_cancels_all_samples()
     {
         using var rig = new SchedulerRig();

@@ -133,6 +133,29 @@ public class StreamingTests
     }
 
     [Test]
+    public async Task Cancelling_while_waiting_for_a_turn_to_enqueue_ends_the_enumeration()
+    {
+        var tokenizer = new GatedTokenizer();
+        using var rig = new SchedulerRig(tokenizer: tokenizer, client: SchedulerApiClientConfiguration.Default with { MaxConcurrentEnqueue = 1 });
+        Task<string> other = Task.Run(() => rig.Client.GenerateTextAsync("other", 1));
+        tokenizer.AwaitInside(1);
+        using var source = new CancellationTokenSource();
+        await using IAsyncEnumerator<GenerationChunk> stream =
+            rig.Client.StreamTextAsync("prompt", cancellationToken: source.Token).GetAsyncEnumerator(CancellationToken.None);
+        ValueTask<bool> first = stream.MoveNextAsync();
+        await source.CancelAsync();
+        await Assert.CatchAsync<OperationCanceledException>(async () => await first);
+        tokenizer.Open();
+        while (!other.IsCompleted)
+        {
+            rig.RunDry();
+            await Task.Yield();
+        }
+
+        Assert.That(rig.Client.GetStatistics().TotalRequests, Is.EqualTo(1), "Only the other's.");
+    }
+
+    [Test]
     public async Task A_refusal_comes_out_of_the_enumeration()
     {
         using var rig = new SchedulerRig();

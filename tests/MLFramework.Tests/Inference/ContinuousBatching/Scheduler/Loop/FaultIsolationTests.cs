@@ -136,14 +136,15 @@ public class FaultIsolationTests
     {
         using var rig = new SchedulerRig(
             configuration: SchedulerConfiguration.Default with { MaxIdleIterations = 0, MaxRetries = 0 },
-            constraints: new BatchConstraints(MaxBatchSize: 2, MinBatchSize: 1, MaxSequenceLength: 1024));
+            constraints: new BatchConstraints(MaxBatchSize: 4, MinBatchSize: 1, MaxSequenceLength: 1024));
         rig.Model.BeforeStep = ThrowOnPoison;
-        Request[] suspects = [rig.Enqueue(Poison), rig.Enqueue(Poison)];
+        Request[] suspects = [.. Enumerable.Range(0, 4).Select(_ => rig.Enqueue(Poison))];
         Request waiting = rig.Enqueue("good one");
         rig.Context.Run(async () =>
         {
             rig.Scheduler.Start();
-            await Task.Delay(TimeSpan.FromMilliseconds(15), rig.Clock);
+            // Four failed, then two of them; the first runs alone, and three groups are still to be tried.
+            await Task.Delay(TimeSpan.FromMilliseconds(25), rig.Clock);
             foreach (Request suspect in suspects)
             {
                 Assert.That(rig.Client.CancelRequest(suspect.Id));
