@@ -118,6 +118,9 @@ public sealed class VirtualTimeProvider : TimeProvider
         }
     }
 
+    /// <summary>As the system's timers, which count milliseconds in 32 bits: code that would fail there fails here.</summary>
+    private static readonly TimeSpan s_longestDueTime = TimeSpan.FromMilliseconds(uint.MaxValue - 1);
+
     private sealed class VirtualTimer(VirtualTimeProvider clock, TimerCallback callback, object? state) : ITimer
     {
         private const long Disarmed = -1;
@@ -129,6 +132,8 @@ public sealed class VirtualTimeProvider : TimeProvider
 
         public bool Change(TimeSpan dueTime, TimeSpan period)
         {
+            ArgumentOutOfRangeException.ThrowIfGreaterThan(dueTime, s_longestDueTime);
+            ArgumentOutOfRangeException.ThrowIfGreaterThan(period, s_longestDueTime);
             lock (clock._lock)
             {
                 if (_disposed)

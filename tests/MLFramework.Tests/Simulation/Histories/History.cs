@@ -42,7 +42,7 @@ internal sealed class History : IDisposable
             _setup.Capacity,
             _setup.Policy,
             proxy,
-            _setup.IsPaged ? null : new OpaqueCache((long)_setup.Cache.TotalBlocks * _setup.Cache.BlockSize * 16, 16),
+            cacheManager: _setup.IsPaged ? null : new OpaqueCache((long)_setup.Cache.TotalBlocks * _setup.Cache.BlockSize * 16, 16),
             client: new SchedulerApiClientConfiguration(EnableRequestLogging: false));
         _rig.Model.StepTime = static _ => TimeSpan.Zero;
         _rig.Model.EosOneIn = _setup.EosOneIn;

@@ -104,7 +104,9 @@ public sealed partial class ContinuousBatchSchedulerClient : IDisposable
         ArgumentOutOfRangeException.ThrowIfLessThan(count, 1);
         int most = maxTokens ?? _configuration.DefaultMaxTokens;
         Request first = NewRequest(prompt, most, priority, options, metadata: null, cancellationToken);
-        var running = new List<Task<GenerationResult>>(count) { EndOfAsync(first, priority) };
+        Task<Task<string>> admission = AdmitAsync(first, priority);
+        var running = new List<Task<GenerationResult>>(count) { EndOfAsync(first, admission) };
+        await ((Task)admission).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         for (int i = 1; i < count; i++)
         {
             // A first sample that was refused leaves nothing to share: the refusal holds for all.
@@ -114,7 +116,7 @@ public sealed partial class ContinuousBatchSchedulerClient : IDisposable
                 SampleIndex = i,
                 FirstSample = first.Sequence is null ? null : first,
             };
-            running.Add(EndOfAsync(sample, priority));
+            running.Add(EndOfAsync(sample, AdmitAsync(sample, priority)));
         }
 
         return [.. await Task.WhenAll(running).ConfigureAwait(false)];
@@ -152,6 +154,11 @@ public sealed partial class ContinuousBatchSchedulerClient : IDisposable
         [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(request);
+        if (request.Stream is not null || request.Sequence is not null)
+        {
+            throw new ArgumentException($"Request {request.Id} was enqueued before; a Request serves once, make a new one.", nameof(request));
+        }
+
         var stream = new TokenStream();
         request.Stream = stream;
         Task<string> response = EnqueueAsync(request, priority);
@@ -166,7 +173,7 @@ public sealed partial class ContinuousBatchSchedulerClient : IDisposable
         try
         {
             var reader = new ChunkReader(request, _scheduler.Detector);
-            while (!response.IsFaulted && await stream.Reader.WaitToReadAsync(CancellationToken.None).ConfigureAwait(false))
+            while (await stream.Reader.WaitToReadAsync(CancellationToken.None).ConfigureAwait(false))
             {
                 if (reader.Read(stream.Reader) is { } chunk)
                 {
@@ -212,13 +219,12 @@ public sealed partial class ContinuousBatchSchedulerClient : IDisposable
             LogBatch(_logger, requests.Count);
         }
 
-        var running = new List<Task<GenerationResult>>(requests.Count);
-        foreach (GenerationRequest request in requests)
+        if (requests.Contains(null!))
         {
-            ArgumentNullException.ThrowIfNull(request, nameof(requests));
-            running.Add(GenerateOneAsync(request, cancellationToken));
+            throw new ArgumentNullException(nameof(requests), "A request of the batch is null; nothing of the batch was started.");
         }
 
+        List<Task<GenerationResult>> running = requests.ConvertAll(request => GenerateOneAsync(request, cancellationToken));
         return [.. await Task.WhenAll(running).ConfigureAwait(false)];
     }
 
@@ -290,8 +296,25 @@ public sealed partial class ContinuousBatchSchedulerClient : IDisposable
 
     private async Task<string> EnqueueAsync(Request request, Priority priority)
     {
+        try
+        {
+            Task<string> response = await AdmitAsync(request, priority).ConfigureAwait(false);
+            return await response.ConfigureAwait(false);
+        }
+        catch
+        {
+            // Of a request that was not accepted nobody else will tell its reader.
+            request.Stream?.Complete();
+            throw;
+        }
+    }
+
+    /// <summary>Waits for its turn and enqueues the request.</summary>
+    /// <returns>The task of its response.</returns>
+    private async Task<Task<string>> AdmitAsync(Request request, Priority priority)
+    {
         ObjectDisposedException.ThrowIf(_isDisposed, this);
-        Task<string> response;
+        RequestQueue.CheckPriority(priority);
         await _enqueueing.WaitAsync(request.CancellationToken).ConfigureAwait(false);
         try
         {
@@ -301,14 +324,12 @@ public sealed partial class ContinuousBatchSchedulerClient : IDisposable
                 LogRequest(_logger, request.Id, request.Prompt.Length, request.MaxTokens, priority);
             }
 
-            response = _scheduler.EnqueueAsync(request, priority);
+            return _scheduler.EnqueueAsync(request, priority);
         }
         finally
         {
             _enqueueing.Release();
         }
-
-        return await response.ConfigureAwait(false);
     }
 
     private TimeSpan? TimeLimitOf(Request request, Priority priority)
@@ -331,15 +352,16 @@ public sealed partial class ContinuousBatchSchedulerClient : IDisposable
     {
         using var either = CancellationTokenSource.CreateLinkedTokenSource(wanted.CancellationToken, all);
         Request request = NewRequest(wanted.Prompt ?? string.Empty, wanted.MaxTokens, wanted.Priority, wanted.Options, wanted.Metadata, either.Token);
-        return await EndOfAsync(request, wanted.Priority).ConfigureAwait(false);
+        return await EndOfAsync(request, AdmitAsync(request, wanted.Priority)).ConfigureAwait(false);
     }
 
     /// <summary>The request's result, however it ends: its error is in the result, not thrown.</summary>
-    private async Task<GenerationResult> EndOfAsync(Request request, Priority priority)
+    private static async Task<GenerationResult> EndOfAsync(Request request, Task<Task<string>> admission)
     {
         try
         {
-            await EnqueueAsync(request, priority).ConfigureAwait(false);
+            Task<string> response = await admission.ConfigureAwait(false);
+            await response.ConfigureAwait(false);
         }
         catch (Exception e) when (request.Result is null)
         {

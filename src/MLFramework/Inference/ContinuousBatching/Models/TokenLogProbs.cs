@@ -39,7 +39,7 @@ public sealed record class TokenLogProbs(TokenLogProb Chosen, IReadOnlyList<Toke
             sum += Math.Exp((double)logit - max);
         }
 
-        double logNormalizer = max + Math.Log(sum);
+        double logSum = Math.Log(sum);
         var best = new PriorityQueue<int, (float, int)>();
         for (int id = 0; id < logits.Length && top > 0; id++)
         {
@@ -59,9 +59,9 @@ public sealed record class TokenLogProbs(TokenLogProb Chosen, IReadOnlyList<Toke
         for (int i = alternatives.Length - 1; i >= 0; i--)
         {
             int id = best.Dequeue();
-            alternatives[i] = new TokenLogProb(id, (float)(logits[id] - logNormalizer));
+            alternatives[i] = new TokenLogProb(id, (float)((double)logits[id] - max - logSum));
         }
 
-        return new TokenLogProbs(new TokenLogProb(tokenId, (float)(logits[tokenId] - logNormalizer)), alternatives);
+        return new TokenLogProbs(new TokenLogProb(tokenId, (float)((double)logits[tokenId] - max - logSum)), alternatives);
     }
 }

@@ -11,7 +11,7 @@ namespace MLFramework.Inference.ContinuousBatching;
 /// Thread-safe towards callers. One owner at a time drives it: the loop that <see cref="Start"/> begins, or a caller of
 /// <see cref="ExecuteIterationAsync"/>. A request that is accepted ends exactly once.
 /// </remarks>
-public sealed partial class ContinuousBatchScheduler : IDisposable
+public sealed partial class ContinuousBatchScheduler : IQueueOwner, IDisposable
 {
     /// <summary>Longest wait, from idle, for <see cref="BatchConstraints.MinBatchSize"/> requests.</summary>
     internal static readonly TimeSpan LongestWaitForCompany = TimeSpan.FromMilliseconds(2);
@@ -100,13 +100,13 @@ public sealed partial class ContinuousBatchScheduler : IDisposable
         Metrics = metrics;
         _telemetry = new SchedulerTelemetry(ReadGauges, modelExecutor.ModelName);
         _runner = new ModelRunner(modelExecutor, configuration.IterationTimeoutMs, completionDetector.Tokenizer.GetVocabSize(), _time, _logger);
-        _finisher = new RequestFinisher(_queue, _batches, _capacity, _registry, _detector, _estimator, _metrics, _telemetry, _time);
+        _finisher = new RequestFinisher(_queue, _batches, _capacity, _registry, _detector, _estimator, _metrics, _telemetry, _time, _logger);
         _engine = new IterationEngine(
             _queue, _batches, _detector, _capacity, _registry, _finisher, _runner, _estimator, _busy, _metrics, _telemetry, configuration, _time, _logger);
         _intake = new RequestIntake(
             _queue, _registry, _batches, _detector.Tokenizer, _executor, configuration.Admission, _telemetry, _time, EstimateWaitTime, s => Cancel(s));
         _alarm = _time.CreateTimer(static wake => ((AsyncSignal)wake!).Set(), _wake, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
-        _queue.Discarded = OnDiscarded;
+        _queue.Owner = this;
         _capacity.Freed = _wake.Set;
     }
 
@@ -189,19 +189,20 @@ public sealed partial class ContinuousBatchScheduler : IDisposable
             _registry.Close();
             if (!_isRunning)
             {
-                EndAllIfUnowned();
+                CancelAll();
                 return _loop;
             }
 
             _isStopping = true;
             if (limit == TimeSpan.Zero)
             {
-                StopNow();
+                StopNow(_stopNow);
             }
-            else if (limit != Timeout.InfiniteTimeSpan)
+            else if (limit != Timeout.InfiniteTimeSpan && limit < TimeLimits.LongestTimer)
             {
                 _stopTimer?.Dispose();
-                _stopTimer = _time.CreateTimer(static s => ((ContinuousBatchScheduler)s!).StopNow(), this, limit, Timeout.InfiniteTimeSpan);
+                CancellationTokenSource stopNow = _stopNow;
+                _stopTimer = _time.CreateTimer(_ => StopNow(stopNow), null, limit, Timeout.InfiniteTimeSpan);
             }
 
             _wake.Set();
@@ -220,17 +221,15 @@ public sealed partial class ContinuousBatchScheduler : IDisposable
     public Task<string> EnqueueAsync(Request request, Priority priority = Priority.Normal)
     {
         ArgumentNullException.ThrowIfNull(request);
-        ObjectDisposedException.ThrowIf(Volatile.Read(ref _isDisposed), this);
         try
         {
-            _intake.Admit(request, priority);
+            Admit(request, priority);
         }
         catch (RequestRejectedException e)
         {
             return Task.FromException<string>(e);
         }
 
-        _wake.Set();
         return request.CompletionSource.Task;
     }
 
@@ -275,7 +274,6 @@ public sealed partial class ContinuousBatchScheduler : IDisposable
             loop = StopAsync(TimeSpan.Zero);
         }
 
-        _queue.Discarded = null;
         _capacity.Freed = null;
         _telemetry.Dispose();
         _host.Join(loop);
@@ -423,8 +421,10 @@ public sealed partial class ContinuousBatchScheduler : IDisposable
         }
 
         long limit = _queue.NextLimit();
-        TimeSpan wait = limit == long.MaxValue ? Timeout.InfiniteTimeSpan : _time.GetElapsedTime(_time.GetTimestamp(), limit);
-        _alarm.Change(limit != long.MaxValue && wait < TimeSpan.Zero ? TimeSpan.Zero : wait, Timeout.InfiniteTimeSpan);
+        long now = _time.GetTimestamp();
+        _alarm.Change(
+            limit == long.MaxValue ? Timeout.InfiniteTimeSpan : TimeLimits.ForTimer(_time.GetElapsedTime(now, Math.Max(now, limit))),
+            Timeout.InfiniteTimeSpan);
         await _wake.WaitAsync();
     }
 
@@ -442,10 +442,35 @@ public sealed partial class ContinuousBatchScheduler : IDisposable
         ReleaseOwnership();
     }
 
-    private void StopNow()
+    /// <summary>Of a timer that fires late <paramref name="stopNow"/> is that of a loop that has ended, and nothing happens to the next.</summary>
+    private void StopNow(CancellationTokenSource stopNow)
     {
-        _stopNow.Cancel();
+        stopNow.Cancel();
         _wake.Set();
+    }
+
+    void IQueueOwner.Admit(Request request, Priority priority) => Admit(request, priority);
+
+    bool IQueueOwner.Cancel(Sequence sequence) => Cancel(sequence);
+
+    private void Admit(Request request, Priority priority)
+    {
+        ObjectDisposedException.ThrowIf(Volatile.Read(ref _isDisposed), this);
+        try
+        {
+            _intake.Admit(request, priority);
+        }
+        finally
+        {
+            // After a refusal, too: a loop that ends may be waiting for this request to be decided on.
+            _wake.Set();
+        }
+
+        if (!_registry.IsOpen && !IsRunning)
+        {
+            // Stopped between registering and enqueueing, by somebody who could not see it yet; no loop will.
+            TryCancel(request.Id);
+        }
     }
 
     private bool Cancel(Sequence sequence)
@@ -455,25 +480,20 @@ public sealed partial class ContinuousBatchScheduler : IDisposable
         return cancelled;
     }
 
-    private void OnDiscarded(Sequence sequence) => Cancel(sequence);
-
     /// <summary>Wakes the owner; where there is none, carries the cancellations out at once.</summary>
     private void CarryOutCancellations()
     {
         _wake.Set();
         while (_registry.HasCancellations && Interlocked.CompareExchange(ref _owned, 1, 0) == 0)
         {
-            _engine.Drain(_time.GetTimestamp());
-            Volatile.Write(ref _owned, 0);
-        }
-    }
-
-    private void EndAllIfUnowned()
-    {
-        if (Interlocked.CompareExchange(ref _owned, 1, 0) == 0)
-        {
-            _engine.EndAll(CompletionReason.Cancelled, null);
-            Volatile.Write(ref _owned, 0);
+            try
+            {
+                _engine.Drain(_time.GetTimestamp());
+            }
+            finally
+            {
+                Volatile.Write(ref _owned, 0);
+            }
         }
     }
 

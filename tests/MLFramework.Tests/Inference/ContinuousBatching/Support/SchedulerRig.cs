@@ -16,6 +16,7 @@ internal sealed class SchedulerRig : IDisposable
         CapacityConstraints? capacity = null,
         QueuePolicy? policy = null,
         IModelExecutor? executor = null,
+        ITokenizer? tokenizer = null,
         IKVCacheManager? cacheManager = null,
         ISchedulerMetrics? metrics = null,
         SchedulerApiClientConfiguration? client = null)
@@ -32,7 +33,7 @@ internal sealed class SchedulerRig : IDisposable
         Scheduler = new ContinuousBatchScheduler(
             Queue,
             Batches,
-            new CompletionDetector(completion ?? CompletionConfiguration.Default, Tokenizer),
+            new CompletionDetector(completion ?? CompletionConfiguration.Default, tokenizer ?? Tokenizer),
             Capacity,
             executor ?? Model,
             metrics ?? Collector,

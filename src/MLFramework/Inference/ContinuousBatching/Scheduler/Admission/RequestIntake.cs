@@ -120,7 +120,7 @@ internal sealed class RequestIntake(
         CheckDelay(request, priority, now);
         if ((request.Options?.TimeLimit ?? request.DefaultTimeLimit) is { } limit)
         {
-            sequence.LimitTimestamp = time.GetTimestamp() + (long)(limit.TotalSeconds * time.TimestampFrequency);
+            sequence.LimitTimestamp = time.TimestampAfter(time.GetTimestamp(), limit);
         }
 
         if (!registry.TryAdd(sequence))

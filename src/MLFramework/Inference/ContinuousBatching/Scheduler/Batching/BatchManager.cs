@@ -197,18 +197,23 @@ public class BatchManager
     /// <summary>Frees what a sequence holds, wherever it is. The running set forgets it at the next <see cref="RemoveStopped"/>.</summary>
     internal void Stop(Sequence sequence)
     {
-        if (sequence.State == SequenceState.Running)
+        try
         {
-            _claims.Release(sequence);
-            _hasStopped = true;
+            if (sequence.State == SequenceState.Running)
+            {
+                _hasStopped = true;
+                _claims.Release(sequence);
+            }
+            else if (sequence.State == SequenceState.AwaitingPrompt)
+            {
+                _planner.AwaitingPrompt.Remove(sequence);
+            }
         }
-        else if (sequence.State == SequenceState.AwaitingPrompt)
+        finally
         {
-            _planner.AwaitingPrompt.Remove(sequence);
+            sequence.MarkEnded();
+            _queue.Detach(sequence);
         }
-
-        sequence.MarkEnded();
-        _queue.Detach(sequence);
     }
 
     internal void RemoveStopped()

@@ -148,12 +148,20 @@ internal sealed class BatchPlanner(
     /// <summary>The next sequence that may start. Samples whose prompt is just being computed step aside for those behind them.</summary>
     private Sequence? NextToStart()
     {
-        Sequence? sample = _awaitingPrompt.Find(static s => !MustAwaitPrompt(s));
-        while (queue.PeekBest() is { } best)
+        Sequence? next = null;
+        foreach (Sequence sample in _awaitingPrompt)
+        {
+            if (!MustAwaitPrompt(sample) && (next is null || sample.Rank.IsAbove(next.Rank)))
+            {
+                next = sample;
+            }
+        }
+
+        while (queue.PeekBest() is { } best && (next is null || best.Rank.IsAbove(next.Rank)))
         {
             if (!MustAwaitPrompt(best))
             {
-                return sample is not null && sample.Rank.IsAbove(best.Rank) ? sample : best;
+                return best;
             }
 
             if (queue.TryTake(best))
@@ -163,13 +171,13 @@ internal sealed class BatchPlanner(
             }
         }
 
-        return sample;
+        return next;
     }
 
     private static bool MustAwaitPrompt(Sequence sequence) =>
         sequence.TokenCount == sequence.PromptLength
         && sequence.Request.FirstSample?.Sequence is { State: SequenceState.Running } first
-        && first.ComputedTokens < first.PromptLength;
+        && (first.ComputedTokens < first.PromptLength || first.Blocks.PendingCopy is not null);
 
     private bool TryTake(Sequence sequence) =>
         sequence.State == SequenceState.AwaitingPrompt ? _awaitingPrompt.Remove(sequence) : queue.TryTake(sequence);

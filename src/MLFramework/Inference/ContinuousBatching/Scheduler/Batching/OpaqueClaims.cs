@@ -46,7 +46,11 @@ internal sealed class OpaqueClaims(IKVCacheManager cache, long maxMemoryBytes) :
 
     public void Release(Sequence sequence)
     {
-        cache.ReleaseCache(sequence.Request.Id);
+        if (sequence.OpaqueTokens > 0)
+        {
+            cache.ReleaseCache(sequence.Request.Id);
+        }
+
         _held -= sequence.OpaqueBytes;
         sequence.OpaqueBytes = 0;
         sequence.OpaqueTokens = 0;

@@ -15,7 +15,9 @@ internal struct PrefillAllowance
         _bytesPerToken = bytesPerToken;
         _requests = configuration.MaxPrefillBatchSize;
         _tokens = tokens;
-        _bytes = configuration.MaxPrefillMemoryBytes;
+
+        // One token at least, or nothing could ever start.
+        _bytes = Math.Max(configuration.MaxPrefillMemoryBytes, bytesPerToken);
     }
 
     /// <summary>Positions that a sequence with <paramref name="remaining"/> to go may compute; 0 for none.</summary>

@@ -1,9 +1,11 @@
+using Microsoft.Extensions.Logging;
+
 namespace MLFramework.Inference.ContinuousBatching;
 
 /// <summary>
 /// The one way out: frees what a request holds, reports how it ended, and completes its caller's task and stream. Owner thread only.
 /// </summary>
-internal sealed class RequestFinisher(
+internal sealed partial class RequestFinisher(
     RequestQueue queue,
     BatchManager batches,
     CapacityManager capacity,
@@ -12,10 +14,11 @@ internal sealed class RequestFinisher(
     WaitEstimator estimator,
     ISchedulerMetrics metrics,
     SchedulerTelemetry telemetry,
-    TimeProvider time)
+    TimeProvider time,
+    ILogger logger)
 {
     /// <summary>Told of every ending, after everything is freed and before the caller is.</summary>
-    public Action<Request, RequestResult>? Ended { get; set; }
+    public event Action<Request, RequestResult>? Ended;
 
     /// <summary>Requests ended so far, by how: completed, failed, cancelled.</summary>
     public RequestTotals Totals { get; } = new();
@@ -44,7 +47,15 @@ internal sealed class RequestFinisher(
             queue.TryTake(sequence);
         }
 
-        batches.Stop(sequence);
+        try
+        {
+            batches.Stop(sequence);
+        }
+        catch (Exception e)
+        {
+            LogReleaseFailure(logger, sequence.Request.Id, e);
+        }
+
         capacity.Release(sequence.Request.Id);
         Report(sequence, reason, error);
     }
@@ -56,18 +67,31 @@ internal sealed class RequestFinisher(
         request.Result = result;
         request.IsCompleted = true;
         registry.Remove(sequence);
-        Totals.Count(reason);
+        Totals.Count(result.Reason);
         if (result.ProcessingTime > TimeSpan.Zero)
         {
             estimator.RecordService(result.ProcessingTime.TotalSeconds, result.TokensGenerated);
         }
 
         metrics.RecordRequestCompletion(result);
-        telemetry.RequestFinished(result);
-        sequence.Trace?.Finished(result, time.GetUtcNow());
-        Ended?.Invoke(request, result);
+        Tell(sequence, result);
         request.Stream?.Complete();
         Complete(request, result);
+    }
+
+    /// <summary>Tells observers, whose exceptions must not keep the caller from being told.</summary>
+    private void Tell(Sequence sequence, RequestResult result)
+    {
+        try
+        {
+            telemetry.RequestFinished(result);
+            sequence.Trace?.Finished(result, time.GetUtcNow());
+            Ended?.Invoke(sequence.Request, result);
+        }
+        catch (Exception e)
+        {
+            LogObserverFailure(logger, sequence.Request.Id, e);
+        }
     }
 
     private RequestResult ResultOf(Sequence sequence, CompletionReason reason, Exception? error)
@@ -75,7 +99,23 @@ internal sealed class RequestFinisher(
         long now = time.GetTimestamp();
         long started = sequence.StartedTimestamp ?? now;
         Request request = sequence.Request;
-        return new RequestResult(request.Id, detector.FinalText(request), request.GeneratedTokenIds.Count, reason, time.GetElapsedTime(started, now))
+        string text = string.Empty;
+        try
+        {
+            text = detector.FinalText(request);
+        }
+        catch (Exception e)
+        {
+            // A tokenizer that cannot decode what its model generated. Whoever was to be failed or cancelled anyway stays so.
+            LogDecodeFailure(logger, request.Id, e);
+            if (reason != CompletionReason.Cancelled && error is null)
+            {
+                reason = CompletionReason.Failed;
+                error = e;
+            }
+        }
+
+        return new RequestResult(request.Id, text, request.GeneratedTokenIds.Count, reason, time.GetElapsedTime(started, now))
         {
             QueueTime = time.GetElapsedTime(sequence.EnqueuedTimestamp, started),
             TimeToFirstToken = sequence.FirstTokenTimestamp is { } first ? time.GetElapsedTime(sequence.EnqueuedTimestamp, first) : null,
@@ -110,4 +150,13 @@ internal sealed class RequestFinisher(
             request.CompletionSource.TrySetResult(result.GeneratedText);
         }
     }
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The cache manager threw when request {RequestId} ended; what the request held may be lost.")]
+    private static partial void LogReleaseFailure(ILogger logger, RequestId requestId, Exception exception);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The tokenizer could not decode the response of request {RequestId}; it ends without text.")]
+    private static partial void LogDecodeFailure(ILogger logger, RequestId requestId, Exception exception);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "A listener threw when it was told that request {RequestId} ended.")]
+    private static partial void LogObserverFailure(ILogger logger, RequestId requestId, Exception exception);
 }

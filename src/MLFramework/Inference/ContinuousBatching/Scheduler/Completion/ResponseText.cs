@@ -101,7 +101,8 @@ internal sealed class ResponseText
             }
         }
 
-        if (first >= 0)
+        // One that begins beyond the length limit is not in the response.
+        if (first >= 0 && searchFrom + first <= _maxLength)
         {
             _text.Length = searchFrom + first;
             HasStopString = _ended = true;

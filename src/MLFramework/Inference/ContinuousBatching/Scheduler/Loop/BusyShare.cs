@@ -28,13 +28,15 @@ internal sealed class BusyShare(TimeProvider time)
         }
     }
 
-    /// <summary>In percent of the last ten seconds, or of the time since the start if that is less.</summary>
+    /// <summary>In percent of the last nine to ten seconds, or of the time since the start if that is less.</summary>
     public double Percent()
     {
         lock (_lock)
         {
             Advance_NeedsLock();
-            double observed = Math.Min(time.GetElapsedTime(_origin).TotalSeconds, Slots * s_slot.TotalSeconds);
+            // The newest slot has only begun: it counts for as much of itself as has passed.
+            double elapsed = time.GetElapsedTime(_origin).TotalSeconds;
+            double observed = Math.Min(elapsed, elapsed - ((_newestSlot - Slots + 1) * s_slot.TotalSeconds));
             double busy = 0;
             foreach (double seconds in _busySeconds)
             {

@@ -80,14 +80,17 @@ internal sealed partial class IterationEngine
         int endedBefore = _finisher.Totals.All;
         Drain(start);
         Batch batch = Plan(start);
+        while (batch.Size == 0 && _isolation.CurrentGroup != 0)
+        {
+            // Nobody of the suspects is left to run: on to the next group, now, since the loop parks after an empty pass.
+            _batches.Abandon(mayStillRun: false);
+            _isolation.OnGroupDone();
+            batch = Plan(start);
+        }
+
         if (batch.Size == 0)
         {
             _batches.Abandon(mayStillRun: false);
-            if (_isolation.CurrentGroup != 0)
-            {
-                _isolation.OnGroupDone();
-            }
-
             return new IterationMeasurement { RequestsCompleted = _finisher.Totals.All - endedBefore };
         }
 
@@ -302,12 +305,24 @@ internal sealed partial class IterationEngine
 
     private void EndIfComplete(Sequence sequence, bool isEos)
     {
-        (bool isComplete, CompletionReason reason) = _detector.CheckCompletion(sequence.Request);
+        bool isComplete;
+        CompletionReason reason;
+        try
+        {
+            (isComplete, reason) = _detector.CheckCompletion(sequence.Request);
+        }
+        catch (Exception e)
+        {
+            // A tokenizer that cannot decode what its model generates: one request's trouble, not the batch's.
+            Fail(sequence, e);
+            return;
+        }
+
         if (isComplete)
         {
             _finisher.End(sequence, reason);
         }
-        else if (isEos)
+        else if (isEos && sequence.Request.Options?.IgnoreEos != true)
         {
             _finisher.End(sequence, CompletionReason.EosTokenReached);
         }
@@ -324,7 +339,7 @@ internal sealed partial class IterationEngine
         logProbs = null;
         if (output.Failures is not null && output.Failures.TryGetValue(request.Id, out Exception? failure))
         {
-            return failure;
+            return failure ?? new ModelOutputException($"The executor reported that request {request.Id} failed, without an error that says why.");
         }
 
         if (!scheduled.ProducesToken)

@@ -56,7 +56,7 @@ internal static class OutputCheck
     /// <exception cref="ArgumentOutOfRangeException">It gives fewer logits than there are tokens.</exception>
     public static TokenLogProbs LogProbsOf(BatchOutput output, RequestId id, int token, int top)
     {
-        if (output.LogProbs is not null && output.LogProbs.TryGetValue(id, out TokenLogProbs? given))
+        if (output.LogProbs is not null && output.LogProbs.TryGetValue(id, out TokenLogProbs? given) && given is not null)
         {
             return given;
         }

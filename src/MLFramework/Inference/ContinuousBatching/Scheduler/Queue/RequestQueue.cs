@@ -64,21 +64,35 @@ public class RequestQueue : IDisposable
 
     internal QueuePolicy Policy => _policy;
 
-    /// <summary>Told of requests that a caller took out by <see cref="Remove"/>, <see cref="Clear"/> or <see cref="MarkCancelled"/>; called outside the lock.</summary>
-    internal Action<Sequence>? Discarded { get; set; }
+    /// <summary>
+    /// The scheduler whose queue this is: what callers add goes through its checks, and what they take out it ends. Null for a queue that stands alone.
+    /// </summary>
+    internal IQueueOwner? Owner { get; set; }
 
-    /// <summary>Adds a request.</summary>
+    /// <summary>Adds a request. In a scheduler's queue it does what <see cref="ContinuousBatchScheduler.EnqueueAsync"/> does.</summary>
     /// <param name="request">The request.</param>
     /// <param name="priority">Its class, if higher than <see cref="Request.Priority"/>.</param>
     /// <exception cref="ArgumentNullException"><paramref name="request"/> is null.</exception>
-    /// <exception cref="ArgumentException">A request of that id already waits.</exception>
+    /// <exception cref="ArgumentException">A request of that id already waits, or its prompt is empty.</exception>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="priority"/> is not one of the four.</exception>
     /// <exception cref="ObjectDisposedException">The queue is disposed.</exception>
     public void Enqueue(Request request, Priority priority = Priority.Normal)
     {
         ArgumentNullException.ThrowIfNull(request);
         CheckPriority(priority);
-        TryAdd(request.Sequence ?? SequenceOf(request), priority, limits: null);
+        if (Owner is { } owner)
+        {
+            owner.Admit(request, priority);
+            return;
+        }
+
+        Sequence sequence = request.Sequence ?? SequenceOf(request);
+        if (sequence.PromptLength == 0)
+        {
+            throw new ArgumentException("The prompt is empty; there is nothing to continue.", nameof(request));
+        }
+
+        TryAdd(sequence, priority, limits: null);
     }
 
     /// <summary>Takes the next request, waiting for one to arrive.</summary>
@@ -107,7 +121,7 @@ public class RequestQueue : IDisposable
         using CancellationTokenRegistration registration = cancellationToken.Register(WakeWaiters);
         long start = _time.GetTimestamp();
         using ITimer? timer = timeout > TimeSpan.Zero
-            ? _time.CreateTimer(_ => WakeWaiters(), null, timeout, Timeout.InfiniteTimeSpan)
+            ? _time.CreateTimer(_ => WakeWaiters(), null, TimeLimits.ForTimer(timeout), Timeout.InfiniteTimeSpan)
             : null;
         lock (_lock)
         {
@@ -136,7 +150,7 @@ public class RequestQueue : IDisposable
 
     /// <summary>Takes a request out of the queue, if it waits there.</summary>
     /// <param name="requestId">Which request.</param>
-    /// <returns>Whether it waited. A scheduler's request ends as cancelled; a request enqueued by hand is the caller's again.</returns>
+    /// <returns>Whether it waited. A scheduler's request ends as cancelled, in the scheduler's next pass; a request enqueued by hand is the caller's again.</returns>
     public bool Remove(RequestId requestId) => Discard(requestId, cancel: false);
 
     /// <summary>Takes a request out of the queue and cancels its <see cref="Request.CompletionSource"/>.</summary>
@@ -256,7 +270,7 @@ public class RequestQueue : IDisposable
             request.EnqueuedTime = now.UtcDateTime;
             request.Sequence = sequence;
             sequence.EnqueuedTimestamp = timestamp;
-            long deadline = request.Deadline is { } d ? timestamp + ToTimestamp(d - now) : long.MaxValue;
+            long deadline = request.Deadline is { } d ? _time.TimestampAfter(timestamp, d - now) : long.MaxValue;
             sequence.LimitTimestamp = Math.Min(sequence.LimitTimestamp, deadline);
             sequence.Rank = new Rank(Math.Max((int)request.Priority, (int)priority), EpochOf(timestamp), deadline, _arrivals++);
             sequence.Account = _ledger.Open(request.TenantName);
@@ -386,15 +400,19 @@ public class RequestQueue : IDisposable
                 return false;
             }
 
-            Take_NeedsLock(sequence);
-            Detach_NeedsLock(sequence);
+            if (Owner is null)
+            {
+                Take_NeedsLock(sequence);
+                Detach_NeedsLock(sequence);
+            }
         }
 
-        if (Discarded is { } owner)
+        if (Owner is { } owner)
         {
-            owner(sequence);
+            return owner.Cancel(sequence);
         }
-        else if (cancel)
+
+        if (cancel)
         {
             sequence.State = SequenceState.Ended;
             sequence.Request.IsCompleted = true;
@@ -440,6 +458,4 @@ public class RequestQueue : IDisposable
     }
 
     private long EpochOf(long timestamp) => _time.GetElapsedTime(_origin, timestamp).Ticks / _policy.AgingInterval.Ticks;
-
-    private long ToTimestamp(TimeSpan span) => (long)(span.TotalSeconds * _time.TimestampFrequency);
 }
