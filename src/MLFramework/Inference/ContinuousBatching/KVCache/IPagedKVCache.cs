@@ -33,7 +33,7 @@ internal interface IPagedKVCache
     /// </summary>
     /// <returns>
     /// Positions that need not be computed. At most <c>tokens.Length − 1</c>: the last position is always computed, since its logits
-    /// are needed. When it lies in a matched block, <see cref="TryReserve"/> copies that block.
+    /// are needed. When it lies in a matched block, <see cref="TryReserve"/> copies that block or takes it back.
     /// </returns>
     int Attach(BlockTable table, ReadOnlySpan<int> tokens, string salt);
 
@@ -45,18 +45,29 @@ internal interface IPagedKVCache
 
     /// <summary>
     /// Makes positions <paramref name="start"/> to <paramref name="end"/> (exclusive) writable: claims missing blocks, evicting cached ones,
-    /// and copies blocks among them that are shared or registered. All or nothing.
+    /// and copies a block that others share or that longer prefixes build upon. A registered block that nobody else uses is taken out of
+    /// the index instead, until it is full again. All or nothing.
     /// </summary>
+    /// <remarks>
+    /// A copy's source stays held until <see cref="Commit"/> or <see cref="Release"/>, and the copy is asked for again by each call before: a plan
+    /// whose run failed can be run again, in parts or anew.
+    /// </remarks>
     /// <param name="table">The sequence's blocks; it covers at least <paramref name="start"/> positions.</param>
-    /// <param name="start">First position to be written.</param>
+    /// <param name="start">First position to be written; not before the last registered block.</param>
     /// <param name="end">One past the last.</param>
     /// <param name="copies">Receives the block copies to make before writing.</param>
     bool TryReserve(BlockTable table, int start, int end, List<BlockCopy> copies);
 
-    /// <summary>Positions 0 to <c>tokens.Length</c> are computed: registers the blocks that became full, so that others can share them.</summary>
+    /// <summary>
+    /// Positions 0 to <c>tokens.Length</c> are computed: registers the blocks that became full, so that others can share them. Where another
+    /// sequence has registered the same, the table goes on with that block and gives up its own. No run that reads the table may be under way.
+    /// </summary>
     void Commit(BlockTable table, ReadOnlySpan<int> tokens);
 
-    /// <summary>Gives the empty table <paramref name="child"/> the blocks of the first <paramref name="tokenCount"/> positions of <paramref name="parent"/>, shared.</summary>
+    /// <summary>
+    /// Gives the empty table <paramref name="child"/> the blocks of the first <paramref name="tokenCount"/> positions of
+    /// <paramref name="parent"/>, shared. The positions are committed.
+    /// </summary>
     void Fork(BlockTable parent, BlockTable child, int tokenCount);
 
     /// <summary>Empties a table. Registered blocks that nobody references any more stay cached, a sequence's tail evicted before its head.</summary>

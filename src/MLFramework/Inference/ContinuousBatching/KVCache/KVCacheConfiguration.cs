@@ -15,16 +15,28 @@ public record class KVCacheConfiguration(int TotalBlocks, int BlockSize = 16, lo
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(bytesPerToken, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(blockSize, 1);
-        ArgumentOutOfRangeException.ThrowIfLessThan(memoryBytes, bytesPerToken * blockSize);
-        return new KVCacheConfiguration((int)Math.Min(int.MaxValue, memoryBytes / (bytesPerToken * blockSize)), blockSize, bytesPerToken);
+        long blocks = memoryBytes / bytesPerToken / blockSize;
+        if (blocks < 1)
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(memoryBytes), memoryBytes, $"One block of {blockSize} tokens at {bytesPerToken} bytes each does not fit: raise the budget or lower the block size.");
+        }
+
+        return new KVCacheConfiguration((int)Math.Min(Array.MaxLength / blockSize, blocks), blockSize, bytesPerToken);
     }
 
     /// <summary>Checks every member against its range.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">A member is not positive.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">A member is not positive, or the pool has more positions or bytes than can be counted.</exception>
     public void Validate()
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(TotalBlocks, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(BlockSize, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(BytesPerToken, 1);
+        long positions = (long)TotalBlocks * BlockSize;
+        if (positions > Array.MaxLength || BytesPerToken > long.MaxValue / positions)
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(TotalBlocks), TotalBlocks, $"{positions} positions of {BytesPerToken} bytes are too many: lower TotalBlocks, and check BytesPerToken.");
+        }
     }
 }

@@ -47,7 +47,7 @@ internal static class KVCacheInvariants
             free++;
         }
 
-        foreach ((int block, _) in cache.Cached.Enumerate().Take(cache.TotalBlocks + 1))
+        foreach ((int block, _) in cache.Retention.Enumerate().Take(cache.TotalBlocks + 1))
         {
             places[block]++;
             cached++;
@@ -162,7 +162,7 @@ internal static class KVCacheInvariants
         {
             bool registered = cache.Index.IsRegistered(block);
             bool referenced = cache.Pool.References(block) > 0;
-            if (!referenced && registered != cache.Cached.Contains(block))
+            if (!referenced && registered != cache.Retention.Contains(block))
             {
                 return Violated(7, Name, registered ? $"block {block} is registered but free" : $"block {block} is cached but not registered");
             }
@@ -204,7 +204,7 @@ internal static class KVCacheInvariants
         const string Name = "eviction takes the least recently used first, a child before its parent";
         var seen = new HashSet<int>();
         long last = long.MinValue;
-        foreach ((int block, long releasedAt) in cache.Cached.Enumerate())
+        foreach ((int block, long releasedAt) in cache.Retention.Enumerate())
         {
             if (releasedAt < last)
             {
@@ -225,10 +225,10 @@ internal static class KVCacheInvariants
 
     private static string? PrefixesCounted(PagedKVCacheManager cache)
     {
-        int leaves = cache.Cached.Enumerate().Count(node => cache.Index.Children(node.Block) == 0);
-        return leaves == cache.CachedPrefixes && leaves <= cache.Cached.MaxPrefixes
+        int leaves = cache.Retention.Enumerate().Count(node => cache.Index.Children(node.Block) == 0);
+        return leaves == cache.CachedPrefixes && leaves <= cache.Retention.MaxPrefixes
             ? null
-            : Violated(10, "cached prefixes = cached leaves ≤ maximum", $"{cache.CachedPrefixes} counted, {leaves} there, {cache.Cached.MaxPrefixes} allowed");
+            : Violated(10, "cached prefixes = cached leaves ≤ maximum", $"{cache.CachedPrefixes} counted, {leaves} there, {cache.Retention.MaxPrefixes} allowed");
     }
 
     private static string Violated(int number, string name, string what) => $"KV cache invariant {number} ({name}) is violated: {what}.";

@@ -15,7 +15,7 @@ namespace MLFramework.Inference.ContinuousBatching;
 /// two of them may belong to different moments.
 /// </para>
 /// </remarks>
-public sealed class PagedKVCacheManager : IKVCacheManager, IPagedKVCache, IDisposable
+public sealed partial class PagedKVCacheManager : IKVCacheManager, IPagedKVCache, IDisposable
 {
     private readonly KVCacheConfiguration _configuration;
     private readonly int _blockSize;
@@ -23,7 +23,7 @@ public sealed class PagedKVCacheManager : IKVCacheManager, IPagedKVCache, IDispo
     private readonly TimeProvider _timeProvider;
     private readonly BlockPool _pool;
     private readonly PrefixIndex _index;
-    private readonly CachedBlocks _cached;
+    private readonly PrefixRetention _retention;
     private readonly Dictionary<RequestId, BlockTable> _opaqueTables = [];
     private long _copiedBlocks;
     private long _queriedTokens;
@@ -35,7 +35,7 @@ public sealed class PagedKVCacheManager : IKVCacheManager, IPagedKVCache, IDispo
     /// <param name="prefill">Whether prefixes are shared, how many are kept and how long; null for <see cref="PrefillConfiguration.Default"/>.</param>
     /// <param name="timeProvider">The clock of <see cref="PrefillConfiguration.PrefillCacheTtlSeconds"/>; null for the system's.</param>
     /// <exception cref="ArgumentNullException"><paramref name="configuration"/> is null.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">A member of a configuration is out of its range, or the pool has more positions than an array.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">A member of a configuration is out of its range.</exception>
     public PagedKVCacheManager(KVCacheConfiguration configuration, PrefillConfiguration? prefill = null, TimeProvider? timeProvider = null)
         : this(configuration, prefill, timeProvider, FoldedPrefixHash.Compute)
     {
@@ -45,14 +45,6 @@ public sealed class PagedKVCacheManager : IKVCacheManager, IPagedKVCache, IDispo
     {
         ArgumentNullException.ThrowIfNull(configuration);
         configuration.Validate();
-        if ((long)configuration.TotalBlocks * configuration.BlockSize > Array.MaxLength)
-        {
-            throw new ArgumentOutOfRangeException(
-                nameof(configuration),
-                configuration,
-                $"The pool has more than {Array.MaxLength} positions: lower TotalBlocks, or check BytesPerToken if it was computed from a memory budget.");
-        }
-
         prefill ??= PrefillConfiguration.Default;
         prefill.Validate();
         _configuration = configuration;
@@ -61,7 +53,7 @@ public sealed class PagedKVCacheManager : IKVCacheManager, IPagedKVCache, IDispo
         _timeProvider = timeProvider ?? TimeProvider.System;
         _pool = new BlockPool(configuration.TotalBlocks);
         _index = new PrefixIndex(configuration.TotalBlocks, configuration.BlockSize, hash);
-        _cached = new CachedBlocks(_pool, _index, prefill.PrefillCacheMaxEntries, prefill.PrefillCacheTtlSeconds * _timeProvider.TimestampFrequency);
+        _retention = new PrefixRetention(_pool, _index, prefill.PrefillCacheMaxEntries, prefill.PrefillCacheTtlSeconds * _timeProvider.TimestampFrequency);
     }
 
     /// <inheritdoc cref="KVCacheConfiguration.BlockSize"/>
@@ -77,13 +69,13 @@ public sealed class PagedKVCacheManager : IKVCacheManager, IPagedKVCache, IDispo
     public int FreeBlocks => _pool.FreeBlocks;
 
     /// <summary>Blocks that hold a registered prefix and that no sequence references: reusable, and evicted when blocks run out.</summary>
-    public int CachedBlocks => _cached.Count;
+    public int CachedBlocks => _retention.Count;
 
     /// <summary>Blocks that at least one sequence references.</summary>
     public int ReferencedBlocks => _pool.ReferencedBlocks;
 
     /// <summary>Distinct prefixes kept that no sequence references; at most <see cref="PrefillConfiguration.PrefillCacheMaxEntries"/>.</summary>
-    public int CachedPrefixes => _cached.Prefixes;
+    public int CachedPrefixes => _retention.Prefixes;
 
     /// <summary>Tokens for which a prefix was looked up since the start; a sequence that resumes after a preemption counts again.</summary>
     public long QueriedTokens => Volatile.Read(ref _queriedTokens);
@@ -92,7 +84,7 @@ public sealed class PagedKVCacheManager : IKVCacheManager, IPagedKVCache, IDispo
     public long HitTokens => Volatile.Read(ref _hitTokens);
 
     /// <summary>Cached blocks dropped since the start: for room, as one prefix too many, or after their time to live.</summary>
-    public long EvictedBlocks => _cached.Evicted;
+    public long EvictedBlocks => _retention.Evicted;
 
     /// <summary>Blocks copied on write since the start.</summary>
     public long CopiedBlocks => Volatile.Read(ref _copiedBlocks);
@@ -101,11 +93,13 @@ public sealed class PagedKVCacheManager : IKVCacheManager, IPagedKVCache, IDispo
 
     internal PrefixIndex Index => _index;
 
-    internal CachedBlocks Cached => _cached;
+    internal PrefixRetention Retention => _retention;
 
     internal IReadOnlyCollection<BlockTable> OpaqueTables => _opaqueTables.Values;
 
-    private int AvailableBlocks => _pool.FreeBlocks + _cached.Count;
+    private long BytesPerBlock => _blockSize * _configuration.BytesPerToken;
+
+    private int AvailableBlocks => _pool.FreeBlocks + _retention.Count;
 
     /// <summary>Makes room for a request's first <paramref name="maxTokens"/> tokens, in blocks of its own. For callers that do not schedule blocks themselves.</summary>
     /// <param name="requestId">The request; not <see cref="RequestId.Empty"/>.</param>
@@ -158,293 +152,8 @@ public sealed class PagedKVCacheManager : IKVCacheManager, IPagedKVCache, IDispo
     /// Drops the prefixes that were not used for <see cref="PrefillConfiguration.PrefillCacheTtlSeconds"/>. Looking up and releasing do it too:
     /// call it where neither happens for long.
     /// </summary>
-    public void DropExpiredPrefixes() => _cached.DropExpired(_timeProvider.GetTimestamp());
+    public void DropExpiredPrefixes() => _retention.DropExpired(_timeProvider.GetTimestamp());
 
     /// <summary>Refuses further claims. What is held can still be released.</summary>
     public void Dispose() => _disposed = true;
-
-    int IPagedKVCache.Attach(BlockTable table, ReadOnlySpan<int> tokens, string salt)
-    {
-        ObjectDisposedException.ThrowIf(_disposed, this);
-        RequireEmpty(table);
-        if (!_sharesPrefixes)
-        {
-            return 0;
-        }
-
-        DropExpiredPrefixes();
-        PrefixNode node = PrefixNode.RootOf(salt);
-        table.PrefixRoot = node.Root;
-        table.EnsureCapacity(BlocksFor(tokens.Length));
-        while (FindNext(ref node, table.Count, tokens))
-        {
-            Reference(node.Block);
-            table.Add(node.Block);
-        }
-
-        table.RegisteredBlocks = table.Count;
-        int hits = NeededFrom(table.Count, tokens);
-        Volatile.Write(ref _queriedTokens, _queriedTokens + tokens.Length);
-        Volatile.Write(ref _hitTokens, _hitTokens + hits);
-        return hits;
-    }
-
-    int IPagedKVCache.CountCached(ReadOnlySpan<int> tokens, string salt)
-    {
-        if (!_sharesPrefixes)
-        {
-            return 0;
-        }
-
-        DropExpiredPrefixes();
-        PrefixNode node = PrefixNode.RootOf(salt);
-        int blocks = 0;
-        while (FindNext(ref node, blocks, tokens))
-        {
-            blocks++;
-        }
-
-        return NeededFrom(blocks, tokens);
-    }
-
-    int IPagedKVCache.CountMissing(BlockTable table, int start, int end)
-    {
-        RequireRange(table, start, end);
-        return CountMissing(table, start / _blockSize, BlocksFor(end));
-    }
-
-    bool IPagedKVCache.TryReserve(BlockTable table, int start, int end, List<BlockCopy> copies)
-    {
-        ObjectDisposedException.ThrowIf(_disposed, this);
-        RequireRange(table, start, end);
-        int first = start / _blockSize;
-        int needed = end - 1 < (first + 1) * _blockSize ? first + 1 : BlocksFor(end);
-        if (CountMissing(table, first, needed) > AvailableBlocks)
-        {
-            return false;
-        }
-
-        for (int i = Math.Min(needed, table.Count) - 1; i >= first; i--)
-        {
-            if (!IsExclusive(table[i]))
-            {
-                bool keepsPositions = i == first && start % _blockSize != 0;
-                MakeExclusive(table, i, keepsPositions);
-            }
-        }
-
-        ClaimUpTo(table, needed);
-        if (table.PendingCopy is { } pending)
-        {
-            copies.Add(pending); // also one that a run before should have made: that run was never committed
-        }
-
-        return true;
-    }
-
-    void IPagedKVCache.Commit(BlockTable table, ReadOnlySpan<int> tokens)
-    {
-        if (tokens.Length > (long)table.Count * _blockSize)
-        {
-            throw new ArgumentException($"{tokens.Length} positions are committed, but only {table.Count} blocks of {_blockSize} were reserved.", nameof(tokens));
-        }
-
-        if (table.PrefixRoot is { } root)
-        {
-            while (tokens.Length - (table.RegisteredBlocks * _blockSize) >= _blockSize)
-            {
-                RegisterNext(table, root, tokens);
-            }
-        }
-
-        DropPendingCopy(table);
-    }
-
-    void IPagedKVCache.Fork(BlockTable parent, BlockTable child, int tokenCount)
-    {
-        ObjectDisposedException.ThrowIf(_disposed, this);
-        RequireEmpty(child);
-        ArgumentOutOfRangeException.ThrowIfNegative(tokenCount);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(tokenCount, (long)parent.Count * _blockSize);
-        if (parent.PendingCopy is not null)
-        {
-            throw new InvalidOperationException("The parent waits for a block copy: fork after the run that makes it is committed.");
-        }
-
-        int blocks = BlocksFor(tokenCount);
-        child.EnsureCapacity(blocks);
-        foreach (int block in parent.Ids[..blocks])
-        {
-            Reference(block);
-            child.Add(block);
-        }
-
-        child.RegisteredBlocks = Math.Min(parent.RegisteredBlocks, blocks);
-        child.PrefixRoot = parent.PrefixRoot;
-    }
-
-    void IPagedKVCache.Release(BlockTable table) => Release(table);
-
-    private long BytesPerBlock => _blockSize * _configuration.BytesPerToken;
-
-    private int BlocksFor(int tokens) => (int)(((long)tokens + _blockSize - 1) / _blockSize);
-
-    /// <summary>Steps to the registered block number <paramref name="index"/> of <paramref name="tokens"/>, unless nothing of it would be of use.</summary>
-    private bool FindNext(ref PrefixNode node, int index, ReadOnlySpan<int> tokens)
-    {
-        int start = index * _blockSize;
-        if (tokens.Length - start < _blockSize || start >= tokens.Length - 1)
-        {
-            return false;
-        }
-
-        int block = _index.Find(node, tokens.Slice(start, _blockSize));
-        node = node with { Block = block };
-        return block != PrefixNode.NoBlock;
-    }
-
-    // The last position is computed whether or not it is cached: its logits are needed.
-    private int NeededFrom(int blocks, ReadOnlySpan<int> tokens) => Math.Max(0, Math.Min(blocks * _blockSize, tokens.Length - 1));
-
-    private int CountMissing(BlockTable table, int first, int needed)
-    {
-        int missing = Math.Max(0, needed - table.Count);
-        for (int i = first; i < Math.Min(needed, table.Count); i++)
-        {
-            if (!IsExclusive(table[i]) && !CanTakeBack(table[i]))
-            {
-                missing++;
-            }
-        }
-
-        return missing;
-    }
-
-    private bool IsExclusive(int block) => _pool.References(block) == 1 && !_index.IsRegistered(block);
-
-    // A registered block that only one table holds and nothing hangs under need not be copied to be written: it leaves the index until it is
-    // full again. Without this a prompt that fills the pool to the last block could run once and, being cached, never again.
-    private bool CanTakeBack(int block) => _pool.References(block) == 1 && _index.Children(block) == 0;
-
-    private void MakeExclusive(BlockTable table, int index, bool keepsPositions)
-    {
-        int block = table[index];
-        table.RegisteredBlocks = Math.Min(table.RegisteredBlocks, index);
-        if (CanTakeBack(block))
-        {
-            _index.Remove(block);
-            return;
-        }
-
-        table[index] = Claim();
-        if (keepsPositions)
-        {
-            DropPendingCopy(table);
-            table.PendingCopy = new BlockCopy(block, table[index]);
-            Volatile.Write(ref _copiedBlocks, _copiedBlocks + 1);
-        }
-        else
-        {
-            Dereference(block, _timeProvider.GetTimestamp());
-        }
-    }
-
-    private void ClaimUpTo(BlockTable table, int blocks)
-    {
-        while (table.Count < blocks)
-        {
-            table.Add(Claim());
-        }
-    }
-
-    private int Claim()
-    {
-        if (_pool.FreeBlocks == 0)
-        {
-            _cached.DropOldest();
-        }
-
-        return _pool.Claim();
-    }
-
-    private void RegisterNext(BlockTable table, UInt128 root, ReadOnlySpan<int> tokens)
-    {
-        int index = table.RegisteredBlocks;
-        int block = table[index];
-        var parent = new PrefixNode(root, index == 0 ? PrefixNode.NoBlock : table[index - 1]);
-        int registered = _index.FindOrAdd(parent, tokens.Slice(index * _blockSize, _blockSize), block);
-        if (registered != block)
-        {
-            // Another sequence has computed the same: equal tokens at equal positions give equal keys and values, so both go on with one block.
-            Reference(registered);
-            table[index] = registered;
-            Dereference(block, _timeProvider.GetTimestamp());
-        }
-
-        table.RegisteredBlocks++;
-    }
-
-    private void Release(BlockTable table)
-    {
-        DropPendingCopy(table);
-        long now = _timeProvider.GetTimestamp();
-        for (int i = table.Count - 1; i >= 0; i--)
-        {
-            Dereference(table[i], now);
-        }
-
-        table.Clear();
-        _cached.DropExpired(now);
-    }
-
-    private void DropPendingCopy(BlockTable table)
-    {
-        if (table.PendingCopy is { } copy)
-        {
-            table.PendingCopy = null;
-            Dereference(copy.Source, _timeProvider.GetTimestamp());
-        }
-    }
-
-    private void Reference(int block)
-    {
-        if (_cached.Contains(block))
-        {
-            _cached.Remove(block);
-        }
-
-        _pool.AddReference(block);
-    }
-
-    private void Dereference(int block, long now)
-    {
-        if (!_pool.DropReference(block))
-        {
-            return;
-        }
-
-        if (_index.IsRegistered(block))
-        {
-            _cached.Add(block, now);
-        }
-        else
-        {
-            _pool.Free(block);
-        }
-    }
-
-    private static void RequireEmpty(BlockTable table)
-    {
-        if (table.Count > 0)
-        {
-            throw new InvalidOperationException($"The table still holds {table.Count} blocks: release it first.");
-        }
-    }
-
-    private void RequireRange(BlockTable table, int start, int end)
-    {
-        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(start, end);
-        ArgumentOutOfRangeException.ThrowIfLessThan(start, Math.Max(0, (table.RegisteredBlocks - 1) * _blockSize));
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(start, (long)table.Count * _blockSize);
-    }
 }

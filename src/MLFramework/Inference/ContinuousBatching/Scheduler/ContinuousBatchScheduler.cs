@@ -26,7 +26,7 @@ public sealed partial class ContinuousBatchScheduler : IQueueOwner, IDisposable
     private readonly SchedulerLoopHost _host;
     private readonly ILogger _logger;
     private readonly RequestRegistry _registry = new();
-    private readonly WaitEstimator _estimator = new();
+    private readonly WaitEstimator _estimator;
     private readonly AsyncSignal _wake = new();
     private readonly BusyShare _busy;
     private readonly SchedulerTelemetry _telemetry;
@@ -94,6 +94,7 @@ public sealed partial class ContinuousBatchScheduler : IQueueOwner, IDisposable
         _time = timeProvider ?? requestQueue.TimeProvider;
         _logger = logger ?? NullLogger.Instance;
         _host = loopHost ?? SchedulerLoopHost.DedicatedThread;
+        _estimator = new WaitEstimator(_time);
         _busy = new BusyShare(_time);
         _metrics = new GuardedMetrics(metrics, _logger);
         Metrics = metrics;
@@ -140,6 +141,9 @@ public sealed partial class ContinuousBatchScheduler : IQueueOwner, IDisposable
         add => _finisher.Ended += value;
         remove => _finisher.Ended -= value;
     }
+
+    /// <summary>The loop begun last. It fails only with <see cref="InvariantViolationException"/>.</summary>
+    internal Task Loop => _loop;
 
     /// <summary>Told after every pass of the owner, also an empty one: the moment when all invariants hold. For tests and simulation.</summary>
     internal Action? AfterIteration { get; set; }
@@ -275,6 +279,15 @@ public sealed partial class ContinuousBatchScheduler : IQueueOwner, IDisposable
         _host.Join(loop);
     }
 
+    /// <summary>One iteration with a model that answers at once, without the allocations of a task: what the loop does. For benchmarks.</summary>
+    internal IterationMeasurement IterateOnce()
+    {
+        ValueTask<IterationMeasurement> iteration = _engine.IterateAsync(CancellationToken.None);
+        return iteration.IsCompleted
+            ? iteration.Result
+            : throw new InvalidOperationException("The model did not answer at once.");
+    }
+
     /// <summary>Cancels a request, wherever it is.</summary>
     /// <returns>True only if this call is what ends it.</returns>
     internal bool TryCancel(RequestId id) => _registry.TryFind(id, out Sequence? sequence) && Cancel(sequence);
@@ -297,7 +310,9 @@ public sealed partial class ContinuousBatchScheduler : IQueueOwner, IDisposable
     internal TimeSpan? EstimateWaitTime(Priority priority)
     {
         int running = _batches.ActiveRequestCount;
-        return _estimator.EstimateWait(_queue.CountAhead(priority).Requests, running, _batches.HasCapacity());
+        (int ahead, long tokens) = _queue.CountAhead(priority);
+        bool hasSlots = _batches.HasCapacity() && running + ahead < _batches.Constraints.MaxBatchSize;
+        return _estimator.EstimateWait(ahead, tokens, running, hasSlots);
     }
 
     /// <summary>How long a response would take once it runs; null while nothing is known.</summary>

@@ -66,7 +66,8 @@ internal static class SchedulerInvariants
 
         foreach (Sequence sequence in live)
         {
-            if (!places.ContainsKey(sequence))
+            // A caller may take a request out of the queue at any time; it then awaits its ending as cancelled.
+            if (!places.ContainsKey(sequence) && !sequence.IsCancelRequested)
             {
                 return Violated(2, "one place each", $"request {sequence.Request.Id} ({sequence.State}) is alive and nowhere");
             }
@@ -133,7 +134,10 @@ internal static class SchedulerInvariants
         return null;
     }
 
-    /// <summary>Of one tenant and class, nobody starts while one of higher rank, there since before the plan, waits.</summary>
+    /// <summary>
+    /// Of one tenant and class, nobody starts while one of higher rank, there since before the plan, waits. Who was at the front before (a preempted
+    /// request, a sample that awaited its prompt) has had its turn already.
+    /// </summary>
     private static string? NobodyJumpedTheLine(ContinuousBatchScheduler scheduler)
     {
         List<Sequence> started = scheduler.Batches.Planner.Started;
@@ -147,7 +151,7 @@ internal static class SchedulerInvariants
             foreach (Sequence sequence in started)
             {
                 bool comparable = waiting.Account == sequence.Account && waiting.Rank.Class == sequence.Rank.Class && !sequence.WasPreempted
-                    && waiting.Preemptions == 0 && waiting.EnqueuedTimestamp < sequence.StartedTimestamp;
+                    && sequence.Request.FirstSample is null && waiting.Preemptions == 0 && waiting.EnqueuedTimestamp < sequence.StartedTimestamp;
                 if (comparable && sequence.Account is not null && waiting.Rank.IsAbove(sequence.Rank))
                 {
                     return Violated(6, "the best starts first", $"request {sequence.Request.Id} started while {waiting.Request.Id}, of the same tenant and class and of higher rank, waits");

@@ -105,16 +105,13 @@ internal sealed class Sequence
     /// <summary>It ran before and was preempted: it goes to the front of its class.</summary>
     public bool WasPreempted { get; set; }
 
-    // ---- Times, as timestamps of the scheduler's clock ----
-
-    /// <summary>A timestamp of what has not happened: a clock may well begin at 0.</summary>
-    public const long NotYet = -1;
+    // ---- Times, as timestamps of the scheduler's clock; null for not yet ----
 
     public long EnqueuedTimestamp { get; set; }
 
-    public long StartedTimestamp { get; set; } = NotYet;
+    public long? StartedTimestamp { get; set; }
 
-    public long FirstTokenTimestamp { get; set; } = NotYet;
+    public long? FirstTokenTimestamp { get; set; }
 
     /// <summary>When it ends by <see cref="CompletionReason.Timeout"/>; <see cref="long.MaxValue"/> for never.</summary>
     public long LimitTimestamp { get; set; } = long.MaxValue;

@@ -92,7 +92,7 @@ public class KVCacheInvariantsTests
         var stub = new BlockTable();
         stub.Add(table[1]);
         _cache.Pool.DropReference(table[0]);
-        _cache.Cached.Add(table[0], 0);
+        _cache.Retention.Add(table[0], 0);
         _tables[0] = stub;
         Expect(7);
     }
@@ -152,7 +152,7 @@ public class KVCacheInvariantsTests
         int block = _cache.Pool.Claim();
         _cache.Index.FindOrAdd(parent, tokens, block);
         _cache.Pool.DropReference(block);
-        _cache.Cached.Add(block, now);
+        _cache.Retention.Add(block, now);
         return block;
     }
 

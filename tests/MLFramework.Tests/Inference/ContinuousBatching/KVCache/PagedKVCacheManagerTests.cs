@@ -288,6 +288,7 @@ public class PagedKVCacheManagerTests
         BlockTable parent = Computed(Tokens(6));
         BlockTable child = Forked(parent, 6);
         Assert.That(child.Ids.ToArray(), Is.EqualTo(parent.Ids.ToArray()));
+        Assert.That(child.RegisteredBlocks, Is.EqualTo(1), "what is registered need not be looked up again");
         Assert.That(_manager.ReferencedBlocks, Is.EqualTo(2));
 
         _cache.TryReserve(child, 6, 7, _copies);
@@ -501,6 +502,7 @@ public class PagedKVCacheManagerTests
     public void Wrong_arguments_are_refused()
     {
         BlockTable table = Computed(Tokens(12));
+        BlockTable unshared = Reserve(1);
         Assert.Multiple(() =>
         {
             Assert.That(() => _manager.AllocateCache(RequestId.Empty, 1), Throws.ArgumentException);
@@ -509,6 +511,7 @@ public class PagedKVCacheManagerTests
             Assert.That(() => _cache.Fork(table, table, 4), Throws.InvalidOperationException);
             Assert.That(() => _cache.Fork(table, new BlockTable(), 13), Throws.InstanceOf<ArgumentOutOfRangeException>());
             Assert.That(() => _cache.TryReserve(table, 12, 12, _copies), Throws.InstanceOf<ArgumentOutOfRangeException>());
+            Assert.That(() => _cache.TryReserve(unshared, -1, 0, _copies), Throws.InstanceOf<ArgumentOutOfRangeException>());
             Assert.That(() => _cache.TryReserve(table, 13, 14, _copies), Throws.InstanceOf<ArgumentOutOfRangeException>(), "a gap");
             Assert.That(() => _cache.TryReserve(table, 7, 12, _copies), Throws.InstanceOf<ArgumentOutOfRangeException>(), "before the last registered block");
             Assert.That(() => _cache.Commit(table, Tokens(13)), Throws.ArgumentException);

@@ -11,6 +11,7 @@ namespace MLFramework.Tests.Inference.ContinuousBatching.Support;
 internal sealed class MockModelExecutor(int blockSize = 16, TimeProvider? time = null) : IModelExecutor, IDisposable
 {
     private readonly Dictionary<(int Block, int Offset), int> _cache = [];
+    private readonly List<int> _sequence = [];
     private bool _disposed;
 
     /// <summary>How long a step takes on the executor's clock; computed from the batch.</summary>
@@ -82,6 +83,20 @@ internal sealed class MockModelExecutor(int blockSize = 16, TimeProvider? time =
 
     public void Dispose() => _disposed = true;
 
+    /// <summary>What follows a sequence when nobody else is there.</summary>
+    public int NextTokenAlone(List<int> sequence, int sampleIndex)
+    {
+        uint hash = 2166136261;
+        foreach (int token in sequence)
+        {
+            hash = (hash ^ (uint)token) * 16777619;
+        }
+
+        hash ^= (uint)sampleIndex * 2654435761;
+        hash ^= hash >> 15;
+        return EosOneIn > 0 && hash % (uint)EosOneIn == 0 ? WordTokenizer.Eos : 'a' + (int)(hash / 64 % 26);
+    }
+
     private static float[] LogitsFor(int token)
     {
         float[] logits = new float[WordTokenizer.VocabularySize];
@@ -101,31 +116,26 @@ internal sealed class MockModelExecutor(int blockSize = 16, TimeProvider? time =
 
     private int NextToken(in ScheduledTokens scheduled)
     {
-        uint hash = 2166136261;
         ReadOnlySpan<int> blocks = scheduled.BlockIds;
         Request request = scheduled.Request;
         int promptLength = scheduled.End - request.GeneratedTokenIds.Count;
+        _sequence.Clear();
         for (int position = 0; position < scheduled.End; position++)
         {
             int expected = TokenAt(request, position, promptLength);
             int token = blocks.IsEmpty ? expected : _cache[(blocks[position / blockSize], position % blockSize)];
-            if (expected >= 0 && token != expected)
+            if (token != expected)
             {
                 throw new InvalidDataException($"Request {request.Id}: position {position} holds token {token} instead of {expected}.");
             }
 
-            hash = (hash ^ (uint)token) * 16777619;
+            _sequence.Add(token);
         }
 
         int generated = request.GeneratedTokenIds.Count;
-        if (Script.TryGetValue(request.Prompt, out int[]? answer) && generated < answer.Length)
-        {
-            return answer[generated];
-        }
-
-        hash ^= (uint)request.SampleIndex * 2654435761;
-        hash ^= hash >> 15;
-        return EosOneIn > 0 && hash % (uint)EosOneIn == 0 ? WordTokenizer.Eos : 'a' + (int)(hash / 64 % 26);
+        return Script.TryGetValue(request.Prompt, out int[]? answer) && generated < answer.Length
+            ? answer[generated]
+            : NextTokenAlone(_sequence, request.SampleIndex);
     }
 
     /// <summary>The token that a position must hold.</summary>

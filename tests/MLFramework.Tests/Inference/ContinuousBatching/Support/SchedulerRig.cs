@@ -16,10 +16,10 @@ internal sealed class SchedulerRig : IDisposable
         CapacityConstraints? capacity = null,
         QueuePolicy? policy = null,
         IModelExecutor? executor = null,
-        ITokenizer? tokenizer = null,
         IKVCacheManager? cacheManager = null,
         ISchedulerMetrics? metrics = null,
-        SchedulerApiClientConfiguration? client = null)
+        SchedulerApiClientConfiguration? client = null,
+        ITokenizer? tokenizer = null)
     {
         Clock = new VirtualTimeProvider();
         Context = new SimulationContext(Clock);
@@ -40,7 +40,7 @@ internal sealed class SchedulerRig : IDisposable
             configuration ?? SchedulerConfiguration.Default,
             Clock,
             null,
-            new ContextLoopHost(Context));
+            new SimulationLoopHost(Context));
         Scheduler.AfterIteration = () => SchedulerInvariants.Check(Scheduler);
         Client = new ContinuousBatchSchedulerClient(Scheduler, client ?? SchedulerApiClientConfiguration.Default, NullLogger.Instance);
     }
@@ -142,28 +142,5 @@ internal sealed class SchedulerRig : IDisposable
         Queue.Dispose();
         Model.Dispose();
         Collector.Dispose();
-    }
-
-    private sealed class ContextLoopHost(SimulationContext context) : SchedulerLoopHost
-    {
-        public override Task Run(Func<Task> loop)
-        {
-            var done = new TaskCompletionSource();
-            context.Post(
-                async _ =>
-                {
-                    try
-                    {
-                        await loop();
-                        done.SetResult();
-                    }
-                    catch (Exception e)
-                    {
-                        done.SetException(e);
-                    }
-                },
-                null);
-            return done.Task;
-        }
     }
 }

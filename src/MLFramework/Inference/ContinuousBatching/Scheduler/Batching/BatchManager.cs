@@ -19,7 +19,7 @@ public class BatchManager
     private readonly Lock _statsLock = new();
     private BatchStats _stats = new(0, 0, 0, 0, TimeSpan.Zero);
     private (int Id, int Size, long Bytes, TimeSpan Duration) _last;
-    private readonly List<BlockCopy> _copiesOwed = [];
+    private bool _hasStopped;
     private int _activeCount;
     private int _nextBatchId;
     private bool _isPending;
@@ -70,6 +70,9 @@ public class BatchManager
 
     internal IReadOnlyList<Sequence> Running => _running.ByRank;
 
+    /// <summary>The running sequences, best rank first; valid until one joins or leaves.</summary>
+    internal ReadOnlySpan<Sequence> RunningSpan => _running.Span;
+
     internal BatchPlanner Planner => _planner;
 
     internal long UsageBytes => _claims.UsageBytes;
@@ -105,7 +108,7 @@ public class BatchManager
     {
         ArgumentNullException.ThrowIfNull(completedRequests);
         var ids = completedRequests.ToHashSet();
-        foreach (Sequence sequence in _running.ByRank)
+        foreach (Sequence sequence in _running.Span)
         {
             if (ids.Contains(sequence.Request.Id))
             {
@@ -122,7 +125,7 @@ public class BatchManager
     /// <summary>Takes out requests that are completed or whose token has fired, and frees what they hold, without planning anything new.</summary>
     public void RefreshBatch()
     {
-        foreach (Sequence sequence in _running.ByRank)
+        foreach (Sequence sequence in _running.Span)
         {
             if (sequence.Request.IsCompleted || sequence.Request.CancellationToken.IsCancellationRequested)
             {
@@ -154,8 +157,6 @@ public class BatchManager
     internal Batch Plan(in IterationLimits limits, IAdmissionGate? gate)
     {
         CurrentBatch.Recycle(_nextBatchId++, _time.GetUtcNow().UtcDateTime);
-        CurrentBatch.MutableBlockCopies.AddRange(_copiesOwed);
-        _copiesOwed.Clear();
         _planner.Plan(CurrentBatch, limits, gate);
         _isPending = true;
         Volatile.Write(ref _activeCount, _running.Count);
@@ -174,14 +175,11 @@ public class BatchManager
     /// <summary>The batch was computed and what counts of it is committed.</summary>
     internal void EndCommit() => _isPending = false;
 
-    /// <summary>
-    /// The batch was not computed: nothing of it counts. Its block copies are owed to the next one, since the tables already name the copies.
-    /// </summary>
+    /// <summary>The batch was not computed: nothing of it counts. Block copies that it owed are part of the next plan.</summary>
     /// <param name="mayStillRun">Whether the executor may still be reading the batch, so that it must not be used again.</param>
     internal void Abandon(bool mayStillRun)
     {
         _isPending = false;
-        _copiesOwed.AddRange(CurrentBatch.BlockCopies);
         if (mayStillRun)
         {
             CurrentBatch = NewBatch();
@@ -203,6 +201,7 @@ public class BatchManager
         {
             if (sequence.State == SequenceState.Running)
             {
+                _hasStopped = true;
                 _claims.Release(sequence);
             }
             else if (sequence.State == SequenceState.AwaitingPrompt)
@@ -219,6 +218,12 @@ public class BatchManager
 
     internal void RemoveStopped()
     {
+        if (!_hasStopped)
+        {
+            return;
+        }
+
+        _hasStopped = false;
         _running.RemoveStopped();
         Volatile.Write(ref _activeCount, _running.Count);
     }
@@ -241,7 +246,7 @@ public class BatchManager
     /// <summary>Used by hand: the caller appended tokens to the request, not to the sequence.</summary>
     private void TakeGeneratedTokens()
     {
-        foreach (Sequence sequence in _running.ByRank)
+        foreach (Sequence sequence in _running.Span)
         {
             List<int> generated = sequence.Request.GeneratedTokenIds;
             for (int i = sequence.TokenCount - sequence.PromptLength; i < generated.Count; i++)

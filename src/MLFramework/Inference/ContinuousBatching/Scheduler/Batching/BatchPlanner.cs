@@ -28,6 +28,9 @@ internal sealed class BatchPlanner(
     /// <summary>Sequences that the last plan gave one decode token.</summary>
     public int DecodeCount { get; private set; }
 
+    /// <summary>Prompt positions of running sequences that the last plan left for later iterations.</summary>
+    public long PrefillLeft { get; private set; }
+
     /// <summary>Further samples that wait for the first to compute their prompt.</summary>
     public List<Sequence> AwaitingPrompt => _awaitingPrompt;
 
@@ -36,6 +39,7 @@ internal sealed class BatchPlanner(
         Preempted.Clear();
         Unservable.Clear();
         Started.Clear();
+        PrefillLeft = 0;
         ScheduleDecodes(batch, limits.IsolationGroup, gate);
         DecodeCount = batch.Size;
 
@@ -58,6 +62,7 @@ internal sealed class BatchPlanner(
 
     private void ScheduleDecodes(Batch batch, int group, IAdmissionGate? gate)
     {
+        // By index: a claim may preempt from the end of the list.
         for (int i = 0; i < running.Count; i++)
         {
             Sequence sequence = running[i];
@@ -78,11 +83,11 @@ internal sealed class BatchPlanner(
                 continue;
             }
 
+            PrefillLeft += sequence.RemainingTokens;
             int count = allowance.ChunkFor(sequence.RemainingTokens);
             if (count > 0 && TryClaim(sequence, count, batch, gate))
             {
-                batch.AddScheduled(sequence, sequence.ComputedTokens, count);
-                allowance.Use(count);
+                Schedule(sequence, count, batch, ref allowance);
             }
         }
     }
@@ -128,9 +133,16 @@ internal sealed class BatchPlanner(
             sequence.State = SequenceState.Running;
             running.Add(sequence);
             Started.Add(sequence);
-            batch.AddScheduled(sequence, sequence.ComputedTokens, count);
-            allowance.Use(count);
+            PrefillLeft += sequence.RemainingTokens;
+            Schedule(sequence, count, batch, ref allowance);
         }
+    }
+
+    private void Schedule(Sequence sequence, int count, Batch batch, ref PrefillAllowance allowance)
+    {
+        batch.AddScheduled(sequence, sequence.ComputedTokens, count);
+        allowance.Use(count);
+        PrefillLeft -= count;
     }
 
     /// <summary>The next sequence that may start. Samples whose prompt is just being computed step aside for those behind them.</summary>

@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace MLFramework.Inference.ContinuousBatching;
 
 /// <summary>The sequences that run, best rank first: the last is the first to be preempted.</summary>
@@ -6,6 +8,8 @@ internal sealed class RunningSet
     private readonly List<Sequence> _byRank = [];
 
     public IReadOnlyList<Sequence> ByRank => _byRank;
+
+    public ReadOnlySpan<Sequence> Span => CollectionsMarshal.AsSpan(_byRank);
 
     public int Count => _byRank.Count;
 

@@ -97,7 +97,7 @@ internal sealed partial class RequestFinisher(
     private RequestResult ResultOf(Sequence sequence, CompletionReason reason, Exception? error)
     {
         long now = time.GetTimestamp();
-        long started = sequence.StartedTimestamp == Sequence.NotYet ? now : sequence.StartedTimestamp;
+        long started = sequence.StartedTimestamp ?? now;
         Request request = sequence.Request;
         string text = string.Empty;
         try
@@ -118,9 +118,7 @@ internal sealed partial class RequestFinisher(
         return new RequestResult(request.Id, text, request.GeneratedTokenIds.Count, reason, time.GetElapsedTime(started, now))
         {
             QueueTime = time.GetElapsedTime(sequence.EnqueuedTimestamp, started),
-            TimeToFirstToken = sequence.FirstTokenTimestamp == Sequence.NotYet
-                ? null
-                : time.GetElapsedTime(sequence.EnqueuedTimestamp, sequence.FirstTokenTimestamp),
+            TimeToFirstToken = sequence.FirstTokenTimestamp is { } first ? time.GetElapsedTime(sequence.EnqueuedTimestamp, first) : null,
             PromptTokens = sequence.PromptLength,
             CachedPromptTokens = sequence.CachedPromptTokens,
             Preemptions = sequence.Preemptions,

@@ -15,6 +15,12 @@ internal sealed class AsyncSignal : IValueTaskSource
     /// <summary>Gives the signal; from any thread.</summary>
     public void Set()
     {
+        // Given and not yet taken: whoever takes it looks for work after that, and finds what we did before this line.
+        if (Volatile.Read(ref _isSet))
+        {
+            return;
+        }
+
         lock (_lock)
         {
             if (!_isWaiting)
@@ -23,10 +29,11 @@ internal sealed class AsyncSignal : IValueTaskSource
                 return;
             }
 
+            // Under the lock: the waiter may see the result at once and wait again, and a core must not be reset while it still completes.
+            // The continuation is posted, not run, here.
             _isWaiting = false;
+            _core.SetResult(true);
         }
-
-        _core.SetResult(true);
     }
 
     /// <summary>Waits for the signal and takes it. One waiter at a time.</summary>

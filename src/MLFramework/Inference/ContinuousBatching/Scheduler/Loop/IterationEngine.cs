@@ -99,7 +99,9 @@ internal sealed partial class IterationEngine
         int tokens = batch.TokenCount;
         int decodes = _batches.Planner.DecodeCount;
         long runStart = _time.GetTimestamp();
-        RunOutcome outcome = await _runner.RunAsync(batch, stop);
+        TimeSpan expected = _runner.Expect(batch);
+        _estimator.RecordRunStart(runStart, expected.TotalSeconds, _batches.Planner.PrefillLeft);
+        RunOutcome outcome = await _runner.RunAsync(batch, expected, stop);
         long runEnd = _time.GetTimestamp();
         double seconds = _time.GetElapsedTime(runStart, runEnd).TotalSeconds;
         _busy.Add(seconds);
@@ -148,7 +150,7 @@ internal sealed partial class IterationEngine
             EndExpired(expired);
         }
 
-        foreach (Sequence sequence in _batches.Running)
+        foreach (Sequence sequence in _batches.RunningSpan)
         {
             if (sequence.LimitTimestamp <= now)
             {
@@ -185,7 +187,7 @@ internal sealed partial class IterationEngine
     private void EndExpired(Sequence sequence)
     {
         TimeSpan age = _time.GetElapsedTime(sequence.EnqueuedTimestamp);
-        string where = sequence.StartedTimestamp == Sequence.NotYet ? "while it waited" : $"after {sequence.Request.GeneratedTokenIds.Count} tokens";
+        string where = sequence.StartedTimestamp is null ? "while it waited" : $"after {sequence.Request.GeneratedTokenIds.Count} tokens";
         _finisher.End(sequence, CompletionReason.Timeout, new TimeoutException(
             $"Request {sequence.Request.Id} met its deadline or time limit {age.TotalSeconds:0.###} s after it was accepted, {where}."));
     }
@@ -212,7 +214,7 @@ internal sealed partial class IterationEngine
 
         if (planner.Started.Count > 0)
         {
-            _estimator.RecordStarts(planner.Started.Count, _hadBacklog, now, _time.TimestampFrequency);
+            _estimator.RecordStarts(planner.Started.Count, _hadBacklog, now);
         }
 
         _hadBacklog = !_queue.IsEmpty;
@@ -223,7 +225,7 @@ internal sealed partial class IterationEngine
     {
         _telemetry.PrefixLookup(sequence.TokenCount, sequence.ComputedTokens);
         sequence.Trace?.Scheduled(sequence.ComputedTokens, _time.GetUtcNow());
-        if (sequence.StartedTimestamp != Sequence.NotYet)
+        if (sequence.StartedTimestamp is not null)
         {
             return;
         }
@@ -252,10 +254,11 @@ internal sealed partial class IterationEngine
         }
 
         int generated = 0;
+        ReadOnlySpan<int> tokens = _runner.Tokens;
         for (int i = 0; i < batch.Size; i++)
         {
             ScheduledTokens scheduled = batch.ScheduleAt(i);
-            if (DefectOf(scheduled, output, out TokenLogProbs? logProbs) is { } defect)
+            if (DefectOf(scheduled, output, tokens[i], out TokenLogProbs? logProbs) is { } defect)
             {
                 // Before its blocks are committed: what it computed must not be found by others.
                 Fail(scheduled.Sequence, defect);
@@ -266,7 +269,7 @@ internal sealed partial class IterationEngine
             if (scheduled.ProducesToken)
             {
                 generated++;
-                Append(scheduled.Sequence, output.GeneratedTokens[scheduled.Request.Id], logProbs, now);
+                Append(scheduled.Sequence, tokens[i], logProbs, now);
                 EndIfComplete(scheduled.Sequence, output.IsEosReached[i]);
             }
         }
@@ -282,7 +285,7 @@ internal sealed partial class IterationEngine
         request.GeneratedTokenIds.Add(token);
         request.GeneratedTokens = request.GeneratedTokenIds.Count;
         sequence.Account?.Charge(_queue.Policy.GeneratedTokenWeight);
-        if (sequence.FirstTokenTimestamp == Sequence.NotYet)
+        if (sequence.FirstTokenTimestamp is null)
         {
             sequence.FirstTokenTimestamp = now;
             sequence.Trace?.FirstToken(_time.GetUtcNow());
@@ -330,7 +333,7 @@ internal sealed partial class IterationEngine
     }
 
     /// <summary>What is wrong with one request's part of an output that is well-formed as a whole.</summary>
-    private static Exception? DefectOf(in ScheduledTokens scheduled, BatchOutput output, out TokenLogProbs? logProbs)
+    private static Exception? DefectOf(in ScheduledTokens scheduled, BatchOutput output, int token, out TokenLogProbs? logProbs)
     {
         Request request = scheduled.Request;
         logProbs = null;
@@ -344,7 +347,6 @@ internal sealed partial class IterationEngine
             return null;
         }
 
-        int token = output.GeneratedTokens[request.Id];
         if (!OutputCheck.HasFiniteLogit(output, request.Id, token))
         {
             return new ModelOutputException($"The logit of request {request.Id}'s token {token} is not a finite number; the model's weights or its keys and values are damaged.");
@@ -403,7 +405,8 @@ internal sealed partial class IterationEngine
         _telemetry.IterationCompleted(measurement);
         if (_iterations > WarmupIterations)
         {
-            _estimator.RecordIteration(measurement.ProcessingTime.TotalSeconds);
+            bool hadMore = _hadBacklog || _batches.Planner.PrefillLeft > 0;
+            _estimator.RecordIteration(measurement.ProcessingTime.TotalSeconds, measurement.PrefillTokens, hadMore);
         }
     }
 

@@ -14,17 +14,37 @@ internal sealed partial class ModelRunner(IModelExecutor executor, int iteration
     private const int ExpectationFactor = 10;
 
     private CancellationTokenSource _giveUp = new();
+    private int[] _tokens = [];
+
+    /// <summary>The tokens of the last successful run in the order of its batch, −1 where none was due.</summary>
+    public ReadOnlySpan<int> Tokens => _tokens;
+
+    /// <summary>How long the executor expects a batch to take; zero when it does not know or fails to say.</summary>
+    public TimeSpan Expect(Batch batch)
+    {
+        try
+        {
+            TimeSpan expected = executor.EstimateDuration(batch);
+            return expected > TimeSpan.Zero && expected < TimeSpan.FromDays(1) ? expected : TimeSpan.Zero;
+        }
+        catch (Exception e)
+        {
+            LogNoExpectation(logger, e);
+            return TimeSpan.Zero;
+        }
+    }
 
     /// <summary>Runs a batch.</summary>
     /// <param name="batch">What to compute.</param>
+    /// <param name="expected">What <see cref="Expect"/> says of it.</param>
     /// <param name="stop">Gives the run up from outside.</param>
-    public async ValueTask<RunOutcome> RunAsync(Batch batch, CancellationToken stop)
+    public async ValueTask<RunOutcome> RunAsync(Batch batch, TimeSpan expected, CancellationToken stop)
     {
         Task<BatchOutput> run;
-        TimeSpan timeout;
+        TimeSpan limit = TimeSpan.FromMilliseconds(iterationTimeoutMs);
+        TimeSpan timeout = expected * ExpectationFactor > limit ? expected * ExpectationFactor : limit;
         try
         {
-            timeout = TimeoutOf(batch);
             run = executor.ExecuteBatchAsync(batch, _giveUp.Token)
                 ?? throw new ModelOutputException("The executor returned no task.");
         }
@@ -36,7 +56,12 @@ internal sealed partial class ModelRunner(IModelExecutor executor, int iteration
         try
         {
             BatchOutput output = run.IsCompleted ? await run : await run.WaitAsync(timeout, time, stop);
-            ModelOutputException? defect = OutputCheck.Validate(batch, output, vocabularySize);
+            if (_tokens.Length < batch.Size)
+            {
+                _tokens = new int[batch.Size * 2];
+            }
+
+            ModelOutputException? defect = OutputCheck.Validate(batch, output, vocabularySize, _tokens);
             return defect is null ? new RunOutcome(output, null, false) : new RunOutcome(null, defect, false);
         }
         catch (Exception e) when (run.IsCompleted)
@@ -54,14 +79,6 @@ internal sealed partial class ModelRunner(IModelExecutor executor, int iteration
     }
 
     public void Dispose() => _giveUp.Dispose();
-
-    private TimeSpan TimeoutOf(Batch batch)
-    {
-        TimeSpan limit = TimeSpan.FromMilliseconds(iterationTimeoutMs);
-        TimeSpan estimate = executor.EstimateDuration(batch);
-        TimeSpan expected = estimate < TimeLimits.LongestTimer / ExpectationFactor ? estimate * ExpectationFactor : TimeLimits.LongestTimer;
-        return expected > limit ? expected : limit;
-    }
 
     /// <summary>Cancels a run and waits for it to end, so that the executor is not called while it still runs.</summary>
     private async ValueTask<bool> TryEndAsync(Task run, TimeSpan grace)
@@ -94,6 +111,9 @@ internal sealed partial class ModelRunner(IModelExecutor executor, int iteration
 
         return run.IsCompleted;
     }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The executor failed to estimate a batch's duration.")]
+    private static partial void LogNoExpectation(ILogger logger, Exception exception);
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "An iteration that was given up has ended.")]
     private static partial void LogAbandonedRun(ILogger logger, Exception? exception);

@@ -7,8 +7,9 @@ internal static class OutputCheck
     /// <param name="batch">What was to be computed.</param>
     /// <param name="output">What the executor returned.</param>
     /// <param name="vocabularySize">Number of token ids; not positive when unknown.</param>
+    /// <param name="tokens">Receives each request's token in the order of the batch, −1 where none was due; at least the batch's size.</param>
     /// <returns>The defect, or null.</returns>
-    public static ModelOutputException? Validate(Batch batch, BatchOutput? output, int vocabularySize)
+    public static ModelOutputException? Validate(Batch batch, BatchOutput? output, int vocabularySize, Span<int> tokens)
     {
         if (output is null || output.GeneratedTokens is null || output.IsEosReached is null)
         {
@@ -24,6 +25,7 @@ internal static class OutputCheck
         {
             ScheduledTokens scheduled = batch.ScheduleAt(i);
             RequestId id = scheduled.Request.Id;
+            tokens[i] = -1;
             if (!scheduled.ProducesToken || output.Failures?.ContainsKey(id) == true)
             {
                 continue;
@@ -38,6 +40,8 @@ internal static class OutputCheck
             {
                 return new ModelOutputException($"The executor returned token {token} for request {id}; token ids of this model go from 0 to {vocabularySize - 1}.");
             }
+
+            tokens[i] = token;
         }
 
         return null;
@@ -45,7 +49,7 @@ internal static class OutputCheck
 
     /// <summary>Whether the logits of a request, where they were returned, are numbers as far as its token goes.</summary>
     public static bool HasFiniteLogit(BatchOutput output, RequestId id, int token) =>
-        output.Logits is null || !output.Logits.TryGetValue(id, out float[]? logits) || logits is null || token >= logits.Length || float.IsFinite(logits[token]);
+        output.Logits is null || output.Logits.Count == 0 || !output.Logits.TryGetValue(id, out float[]? logits) || logits is null || token >= logits.Length || float.IsFinite(logits[token]);
 
     /// <summary>The log-probabilities that a request asked for: as the executor gives them, or from its logits.</summary>
     /// <exception cref="ModelOutputException">It gives neither, or logits that are not numbers.</exception>

@@ -11,7 +11,7 @@ namespace MLFramework.Inference.ContinuousBatching;
 /// is always a leaf of the tree, and dropping from the old end never leaves a child without its parent.
 /// Owner thread only, except the counters.
 /// </remarks>
-internal sealed class CachedBlocks
+internal sealed class PrefixRetention
 {
     private const int Sentinel = 0; // both ends of the ring; block b has the node b + 1
 
@@ -28,7 +28,7 @@ internal sealed class CachedBlocks
     /// <param name="index">Where dropped blocks are taken out.</param>
     /// <param name="maxPrefixes">Most leaves of the tree that are kept here.</param>
     /// <param name="timeToLive">Clock ticks after which an unused block is dropped.</param>
-    public CachedBlocks(BlockPool pool, PrefixIndex index, int maxPrefixes, long timeToLive)
+    public PrefixRetention(BlockPool pool, PrefixIndex index, int maxPrefixes, long timeToLive)
     {
         _pool = pool;
         _index = index;
