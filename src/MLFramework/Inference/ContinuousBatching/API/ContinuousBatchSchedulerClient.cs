@@ -90,9 +90,9 @@ public sealed partial class ContinuousBatchSchedulerClient : IDisposable
     /// <param name="options">How to generate; with a seed, sample i differs from the others by its index.</param>
     /// <param name="priority">Class of service.</param>
     /// <param name="cancellationToken">Cancels all of them.</param>
-    /// <returns>The results in the order of their sample index; one that failed carries its error.</returns>
+    /// <returns>The results in the order of their sample index; one that failed or was refused carries its error.</returns>
+    /// <exception cref="ArgumentNullException"><paramref name="prompt"/> is null.</exception>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="count"/> is less than 1.</exception>
-    /// <inheritdoc cref="GenerateTextAsync" path="/exception"/>
     public async Task<List<GenerationResult>> GenerateSamplesAsync(
         string prompt,
         int count,

@@ -174,7 +174,7 @@ public sealed partial class ContinuousBatchScheduler : IQueueOwner, IDisposable
     /// not run cancels what it has accepted.
     /// </summary>
     /// <param name="timeout">How long accepted work may take; null for <see cref="SchedulerConfiguration.StopTimeout"/>, zero for not at all.</param>
-    /// <returns>Completes when every accepted request has ended. Never fails.</returns>
+    /// <returns>Completes when every accepted request has ended, but for those of an iteration by hand under way: they end with it. Never fails.</returns>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="timeout"/> is negative and not infinite.</exception>
     public Task StopAsync(TimeSpan? timeout = null)
     {

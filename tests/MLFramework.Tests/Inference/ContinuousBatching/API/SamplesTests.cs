@@ -109,7 +109,7 @@ public class SamplesTests
         using var rig = new SchedulerRig(tokenizer: tokenizer, client: SchedulerApiClientConfiguration.Default with { MaxConcurrentEnqueue = 1 });
         Task<string> other = Task.Run(() => rig.Client.GenerateTextAsync("other", 1));
         tokenizer.AwaitInside(1);
-        Task<List<GenerationResult>> samples = rig.Client.GenerateSamplesAsync(new string('p', 40), 3, 1);
+        Task<List<GenerationResult>> samples = rig.Client.GenerateSamplesAsync(new string('p', 40), 3, maxTokens: 2);
         tokenizer.Open();
         while (rig.Queue.Count < 4)
         {
@@ -119,7 +119,7 @@ public class SamplesTests
         rig.RunDry();
         await other;
         Assert.That(await samples, Has.Count.EqualTo(3));
-        Assert.That(rig.Model.TokensComputed, Is.EqualTo("other".Length + 40 + 1 + 1));
+        Assert.That(rig.Model.TokensComputed, Is.EqualTo("other".Length + (40 + 1) + (1 + 1) + (1 + 1)));
     }
 
     [Test]

@@ -95,25 +95,14 @@ public class StreamingTests
     }
 
     [Test]
-    public async Task Cancelling_ends_the_enumeration_with_an_exception_after_what_was_generated()
+    public async Task Cancelling_ends_the_enumeration_with_an_exception_after_what_was_generated([Values] bool byTheEnumerationsToken)
     {
         using var rig = new SchedulerRig();
         using var source = new CancellationTokenSource();
-        await using IAsyncEnumerator<GenerationChunk> stream = rig.Client.StreamTextAsync("prompt", 500, cancellationToken: source.Token).GetAsyncEnumerator(CancellationToken.None);
-        ValueTask<bool> first = stream.MoveNextAsync();
-        rig.Iterate();
-        Assert.That(await first);
-        await source.CancelAsync();
-        await Assert.CatchAsync<OperationCanceledException>(async () => await stream.MoveNextAsync());
-        rig.AssertIdle();
-    }
-
-    [Test]
-    public async Task A_token_given_to_the_enumeration_cancels_too()
-    {
-        using var rig = new SchedulerRig();
-        using var source = new CancellationTokenSource();
-        await using IAsyncEnumerator<GenerationChunk> stream = rig.Client.StreamTextAsync("prompt", 500).GetAsyncEnumerator(source.Token);
+        CancellationToken none = CancellationToken.None;
+        await using IAsyncEnumerator<GenerationChunk> stream = rig.Client
+            .StreamTextAsync("prompt", 500, cancellationToken: byTheEnumerationsToken ? none : source.Token)
+            .GetAsyncEnumerator(byTheEnumerationsToken ? source.Token : none);
         ValueTask<bool> first = stream.MoveNextAsync();
         rig.Iterate();
         Assert.That(await first);

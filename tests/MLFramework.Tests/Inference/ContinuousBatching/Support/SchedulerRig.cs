@@ -16,10 +16,10 @@ internal sealed class SchedulerRig : IDisposable
         CapacityConstraints? capacity = null,
         QueuePolicy? policy = null,
         IModelExecutor? executor = null,
-        ITokenizer? tokenizer = null,
         IKVCacheManager? cacheManager = null,
         ISchedulerMetrics? metrics = null,
-        SchedulerApiClientConfiguration? client = null)
+        SchedulerApiClientConfiguration? client = null,
+        ITokenizer? tokenizer = null)
     {
         Clock = new VirtualTimeProvider();
         Context = new SimulationContext(Clock);

@@ -14,100 +14,89 @@ public class WaitEstimatorTests
     public void Nothing_is_known_at_first()
     {
         Assert.That(_estimator.EstimateWait(0, 0, 0, hasSlots: true), Is.Null);
-        Assert.That(_estimator.EstimateService(100), Is.Null);
+        Assert.That(_estimator.EstimateService(10), Is.Null);
     }
 
     [Test]
-    public void With_nobody_there_a_request_starts_at_once()
+    public void An_idle_scheduler_starts_at_once()
     {
         RecordIteration(0.02);
-        Assert.That(_estimator.EstimateWait(0, 0, running: 0, hasSlots: true), Is.EqualTo(TimeSpan.Zero));
+        Assert.That(_estimator.EstimateWait(0, 0, 0, hasSlots: true), Is.EqualTo(TimeSpan.Zero));
     }
 
-    [Test]
-    public void With_a_free_slot_it_waits_for_the_rest_of_the_run_under_way()
+    [TestCase(0, 20)]
+    [TestCase(50, 50)]
+    public void With_a_free_slot_the_wait_is_the_rest_of_the_run_under_way(int expectedMs, int runMs)
     {
         RecordIteration(0.02);
-        _estimator.RecordRunStart(_clock.GetTimestamp(), expectedSeconds: 0.05, prefillLeft: 0);
-        _clock.Advance(TimeSpan.FromMilliseconds(20));
-        Assert.That(WaitSeconds(0, 0, running: 5, hasSlots: true), Is.EqualTo(0.03).Within(1e-9));
-        _clock.Advance(TimeSpan.FromMilliseconds(100));
-        Assert.That(WaitSeconds(0, 0, running: 5, hasSlots: true), Is.Zero, "A run that is late may end any moment.");
+        _estimator.RecordRunStart(_clock.GetTimestamp(), expectedMs / 1000.0, prefillLeft: 0);
+        _clock.Advance(TimeSpan.FromMilliseconds(5));
+        Assert.That(_estimator.EstimateWait(0, 0, 3, hasSlots: true), Is.EqualTo(TimeSpan.FromMilliseconds(runMs - 5)));
+        _clock.Advance(TimeSpan.FromSeconds(5));
+        Assert.That(_estimator.EstimateWait(0, 0, 3, hasSlots: true), Is.EqualTo(TimeSpan.Zero), "Overdue.");
     }
 
-    [Test]
-    public void An_executor_that_does_not_know_is_taken_to_need_as_long_as_before()
+    [TestCase(0, 99, 0)]
+    [TestCase(0, 100, 1)]
+    [TestCase(150, 60, 2)]
+    public void Prompts_in_line_take_as_many_iterations_as_were_seen_to_be_full(long prefillLeft, long tokensAhead, int iterations)
     {
-        RecordIteration(0.02);
-        _estimator.RecordRunStart(_clock.GetTimestamp(), expectedSeconds: 0, prefillLeft: 0);
-        Assert.That(WaitSeconds(0, 0, running: 5, hasSlots: true), Is.EqualTo(0.02).Within(1e-9));
+        _estimator.RecordIteration(0.04, prefillTokens: 100, hadMore: true);
+        _estimator.RecordIteration(0.04, prefillTokens: 3, hadMore: false);
+        _estimator.RecordRunStart(_clock.GetTimestamp(), 0.01, prefillLeft);
+        TimeSpan wait = _estimator.EstimateWait(1, tokensAhead, 3, hasSlots: true)!.Value;
+        Assert.That(wait.TotalSeconds, Is.EqualTo(0.01 + (iterations * 0.04)).Within(1e-9));
     }
 
     [Test]
-    public void With_slots_free_it_waits_for_the_prompts_in_line_before_it()
-    {
-        _estimator.RecordIteration(0.1, prefillTokens: 500, hadMore: true);
-        _estimator.RecordRunStart(_clock.GetTimestamp(), expectedSeconds: 0.1, prefillLeft: 600);
-        Assert.That(WaitSeconds(ahead: 2, tokensAhead: 1_000, running: 1, hasSlots: true), Is.EqualTo(0.1 + (3 * 0.1)).Within(1e-9));
-        Assert.That(WaitSeconds(ahead: 0, tokensAhead: 0, running: 1, hasSlots: true), Is.EqualTo(0.1 + (1 * 0.1)).Within(1e-9));
-    }
-
-    [Test]
-    public void An_iteration_that_had_no_prompt_left_over_does_not_say_how_many_fit()
-    {
-        _estimator.RecordIteration(0.1, prefillTokens: 10, hadMore: false);
-        _estimator.RecordRunStart(_clock.GetTimestamp(), expectedSeconds: 0.1, prefillLeft: 0);
-        Assert.That(WaitSeconds(ahead: 5, tokensAhead: 1_000, running: 1, hasSlots: true), Is.EqualTo(0.1).Within(1e-9));
-    }
-
-    [Test]
-    public void Without_slots_and_without_any_ending_nothing_is_known()
+    public void A_full_scheduler_that_has_seen_no_ending_cannot_tell()
     {
         RecordIteration(0.02);
         Assert.That(_estimator.EstimateWait(0, 0, 5, hasSlots: false), Is.Null);
     }
 
     [Test]
-    public void Before_the_first_backlog_the_service_time_over_the_running_requests_stands_in()
+    public void Before_a_backlog_was_seen_the_service_time_over_the_slots_stands_in()
     {
         RecordIteration(0.02);
         _estimator.RecordService(2, 100);
-        Assert.That(WaitSeconds(0, 0, running: 4, hasSlots: false), Is.EqualTo(0.5));
-        Assert.That(WaitSeconds(3, 0, running: 4, hasSlots: false), Is.EqualTo(2));
+        Assert.That(_estimator.EstimateWait(0, 0, 4, hasSlots: false), Is.EqualTo(TimeSpan.FromSeconds(0.5)));
+        Assert.That(_estimator.EstimateWait(3, 0, 4, hasSlots: false), Is.EqualTo(TimeSpan.FromSeconds(2)));
     }
 
     [Test]
-    public void Without_slots_the_nth_in_line_waits_n_times_the_mean_time_between_starts()
+    public void With_a_backlog_the_wait_is_the_place_in_line_times_the_time_between_starts()
     {
         RecordIteration(0.02);
-        for (int i = 0; i < 100; i++)
+        for (int i = 0; i <= 20; i++)
         {
-            Start(2, hadBacklog: true, after: 0.5);
+            _estimator.RecordStarts(2, hadBacklog: true, timestamp: Milliseconds(i * 500));
         }
 
-        Assert.That(WaitSeconds(9, 0, running: 4, hasSlots: false), Is.EqualTo(10 * 0.25).Within(1e-9));
+        Assert.That(_estimator.EstimateWait(9, 0, 4, hasSlots: false)!.Value.TotalSeconds, Is.EqualTo(10 * 0.25).Within(1e-9));
     }
 
     [Test]
-    public void Idle_time_between_starts_is_not_counted()
+    public void Time_without_a_backlog_teaches_nothing_of_the_rate()
     {
         RecordIteration(0.02);
-        Start(1, hadBacklog: true, after: 0);
-        Start(1, hadBacklog: true, after: 0.1);
-        Start(1, hadBacklog: false, after: 900);
-        Assert.That(WaitSeconds(0, 0, running: 1, hasSlots: false), Is.EqualTo(0.1).Within(1e-9));
+        _estimator.RecordStarts(1, hadBacklog: true, timestamp: Milliseconds(0));
+        _estimator.RecordStarts(1, hadBacklog: true, timestamp: Milliseconds(100));
+        _estimator.RecordStarts(1, hadBacklog: false, timestamp: Milliseconds(900_000));
+        Assert.That(_estimator.EstimateWait(0, 0, 1, hasSlots: false)!.Value.TotalSeconds, Is.EqualTo(0.1).Within(1e-9));
     }
 
     [Test]
     public void The_rate_follows_a_change()
     {
         RecordIteration(0.02);
-        foreach (double gap in Enumerable.Repeat(0.1, 50).Concat(Enumerable.Repeat(1.0, 150)))
+        long now = 0;
+        foreach (int gap in Enumerable.Repeat(100, 50).Concat(Enumerable.Repeat(1000, 150)))
         {
-            Start(1, hadBacklog: true, gap);
+            _estimator.RecordStarts(1, hadBacklog: true, now += Milliseconds(gap));
         }
 
-        Assert.That(WaitSeconds(0, 0, running: 1, hasSlots: false), Is.EqualTo(1).Within(0.02));
+        Assert.That(_estimator.EstimateWait(0, 0, 1, hasSlots: false)!.Value.TotalSeconds, Is.EqualTo(1).Within(0.02));
     }
 
     [Test]
@@ -117,14 +106,7 @@ public class WaitEstimatorTests
         Assert.That(_estimator.EstimateService(50), Is.EqualTo(TimeSpan.FromSeconds(1)));
     }
 
+    private static long Milliseconds(long count) => count * TimeSpan.TicksPerMillisecond;
+
     private void RecordIteration(double seconds) => _estimator.RecordIteration(seconds, prefillTokens: 0, hadMore: false);
-
-    private void Start(int count, bool hadBacklog, double after)
-    {
-        _clock.Advance(TimeSpan.FromSeconds(after));
-        _estimator.RecordStarts(count, hadBacklog, _clock.GetTimestamp());
-    }
-
-    private double WaitSeconds(int ahead, long tokensAhead, int running, bool hasSlots) =>
-        _estimator.EstimateWait(ahead, tokensAhead, running, hasSlots)!.Value.TotalSeconds;
 }
