@@ -100,7 +100,7 @@ public sealed class SimulationRun
         Task<string> answer;
         try
         {
-            answer = scheduler.EnqueueAsync(request);
+            answer = scheduler.EnqueueAsync(request, request.Priority);
         }
         catch (PromptTooLongException)
         {

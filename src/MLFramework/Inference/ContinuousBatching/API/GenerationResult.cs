@@ -32,6 +32,9 @@ public record class GenerationResult(
     /// <summary>What went wrong; null unless <see cref="Reason"/> is a failure, a timeout, or the request was refused.</summary>
     public string? Error { get; init; }
 
+    /// <summary>The exception behind <see cref="Error"/>: <see cref="RequestRejectedException"/>, with its reason and estimated wait, for a request that was refused.</summary>
+    public Exception? Exception { get; init; }
+
     internal static GenerationResult Of(Request request, RequestResult result) => new(
         request.Id, result.GeneratedText, result.TokensGenerated, result.Reason, result.ProcessingTime, result.QueueTime, request.Metadata)
     {
@@ -40,6 +43,7 @@ public record class GenerationResult(
         CachedPromptTokens = result.CachedPromptTokens,
         LogProbs = result.LogProbs,
         Error = result.Error,
+        Exception = result.Exception,
     };
 
     /// <summary>The result of a request that was never accepted.</summary>
@@ -47,5 +51,6 @@ public record class GenerationResult(
         request.Id, string.Empty, 0, error is OperationCanceledException ? CompletionReason.Cancelled : CompletionReason.Failed, TimeSpan.Zero, TimeSpan.Zero, request.Metadata)
     {
         Error = error.Message,
+        Exception = error,
     };
 }

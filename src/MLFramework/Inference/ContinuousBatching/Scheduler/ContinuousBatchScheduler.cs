@@ -54,7 +54,7 @@ public sealed partial class ContinuousBatchScheduler : IQueueOwner, IDisposable
     /// <param name="modelExecutor">Runs the model.</param>
     /// <param name="metrics">Receives measurements.</param>
     /// <param name="configuration">How the loop behaves.</param>
-    /// <param name="timeProvider">Clock; null for the queue's.</param>
+    /// <param name="timeProvider">Clock; the queue's, which null stands for.</param>
     /// <param name="logger">Receives what operators should know; null for nobody.</param>
     /// <param name="loopHost">Where the loop runs; null for a thread of its own.</param>
     /// <exception cref="ArgumentNullException">A required argument is null.</exception>
@@ -85,13 +85,18 @@ public sealed partial class ContinuousBatchScheduler : IQueueOwner, IDisposable
             throw new ArgumentException("The batch manager must work on the scheduler's queue, or what is enqueued would never run.", nameof(batchManager));
         }
 
+        if (timeProvider is not null && timeProvider != requestQueue.TimeProvider)
+        {
+            throw new ArgumentException("The scheduler and its queue must read one clock, or waits and deadlines would mean nothing; give both the same TimeProvider.", nameof(timeProvider));
+        }
+
         _queue = requestQueue;
         _batches = batchManager;
         _detector = completionDetector;
         _capacity = capacityManager;
         _executor = modelExecutor;
         _configuration = configuration;
-        _time = timeProvider ?? requestQueue.TimeProvider;
+        _time = requestQueue.TimeProvider;
         _logger = logger ?? NullLogger.Instance;
         _host = loopHost ?? SchedulerLoopHost.DedicatedThread;
         _estimator = new WaitEstimator(_time);
@@ -277,6 +282,11 @@ public sealed partial class ContinuousBatchScheduler : IQueueOwner, IDisposable
         _capacity.Freed = null;
         _telemetry.Dispose();
         _host.Join(loop);
+        if (loop.IsCompleted)
+        {
+            _alarm.Dispose();
+            _runner.Dispose();
+        }
     }
 
     /// <summary>One iteration with a model that answers at once, without the allocations of a task: what the loop does. For benchmarks.</summary>
@@ -395,7 +405,7 @@ public sealed partial class ContinuousBatchScheduler : IQueueOwner, IDisposable
     /// <summary>From idle, a lone request waits a moment for others to share its first step with.</summary>
     private async ValueTask WaitForCompanyAsync()
     {
-        int wanted = _batches.Constraints.MinBatchSize;
+        int wanted = Math.Min(_batches.Constraints.MinBatchSize, _batches.Constraints.MaxBatchSize);
         if (_queue.IsEmpty || _queue.Count >= wanted || _isStopping)
         {
             return;

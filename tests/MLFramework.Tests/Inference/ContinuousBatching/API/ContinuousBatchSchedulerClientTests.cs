@@ -562,4 +562,15 @@ public class ContinuousBatchSchedulerClientTests
         public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
             Messages.Add(formatter(state, exception));
     }
+
+    [Test]
+    public void A_refusal_within_a_batch_keeps_its_type_reason_and_wait()
+    {
+        using var rig = new SchedulerRig(configuration: SchedulerConfiguration.Default with { Admission = new AdmissionLimits(MaxQueuedRequests: 1) });
+        Task<List<GenerationResult>> batch = rig.Client.GenerateBatchAsync([new GenerationRequest("first", 1), new GenerationRequest("second", 1)]);
+        rig.StartAndDrain();
+        rig.Context.Run(async () => await batch);
+        Assert.That(batch.Result[1].Exception, Is.TypeOf<RequestRejectedException>().With.Property("Reason").EqualTo(RejectionReason.TooManyRequests));
+        Assert.That(batch.Result[0].Exception, Is.Null);
+    }
 }

@@ -169,4 +169,16 @@ public class SamplesTests
 
         public long GetCurrentUsageBytes() => 0;
     }
+
+    [Test]
+    public void A_first_sample_of_another_scheduler_is_refused()
+    {
+        using var rig = new SchedulerRig();
+        using var other = new SchedulerRig();
+        Request first = other.Enqueue("shared", maxTokens: 4);
+        other.Iterate();
+        var sample = new Request(RequestId.New(), "shared", 4, default, timeProvider: rig.Clock) { FirstSample = first };
+        Assert.That(() => rig.Scheduler.EnqueueAsync(sample), Throws.ArgumentException.With.Message.Contains("another scheduler"));
+        other.RunDry();
+    }
 }

@@ -256,4 +256,23 @@ public class ContinuousBatchSchedulerTests
         yield return (good with { InterTokenTarget = TimeSpan.Zero }, "InterTokenTarget");
         yield return (good with { Admission = new AdmissionLimits(MaxQueuedRequests: 0) }, "MaxQueuedRequests");
     }
+
+    [Test]
+    public void A_clock_other_than_the_queues_is_refused()
+    {
+        using var rig = new SchedulerRig();
+        Assert.That(
+            () => new ContinuousBatchScheduler(
+                rig.Queue, rig.Batches, rig.Scheduler.Detector, rig.Capacity, rig.Model, rig.Collector, SchedulerConfiguration.Default, TimeProvider.System),
+            Throws.ArgumentException.With.Message.Contains("TimeProvider"));
+    }
+
+    [Test]
+    public void A_full_batch_is_company_enough()
+    {
+        using var rig = new SchedulerRig(new BatchConstraints(MaxBatchSize: 1, MinBatchSize: 4, MaxSequenceLength: 64));
+        Request request = rig.Enqueue("hello", maxTokens: 1);
+        rig.StartAndDrain();
+        Assert.That(request.Result!.QueueTime, Is.EqualTo(TimeSpan.Zero));
+    }
 }

@@ -79,6 +79,11 @@ internal sealed class RequestIntake(
         {
             Sequence sequence = first.Sequence
                 ?? throw new ArgumentException("The first sample must be enqueued before the samples that share its prompt.", nameof(request));
+            if (sequence.State != SequenceState.Ended && !(registry.TryFind(first.Id, out Sequence? live) && live == sequence))
+            {
+                throw new ArgumentException("The first sample runs on another scheduler; samples share KV blocks, which belong to one.", nameof(request));
+            }
+
             return new Sequence(request, sequence.Tokens(0, sequence.PromptLength).ToArray());
         }
 

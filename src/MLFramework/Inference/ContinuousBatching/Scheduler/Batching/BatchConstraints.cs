@@ -3,7 +3,7 @@ namespace MLFramework.Inference.ContinuousBatching;
 /// <summary>Limits of one batch.</summary>
 /// <param name="MaxBatchSize">Most requests that run at once.</param>
 /// <param name="MaxMemoryBytes">Most bytes of KV cache that running requests may hold together.</param>
-/// <param name="MinBatchSize">From idle, the loop waits up to 2 ms for this many requests before it starts; 1 for no wait.</param>
+/// <param name="MinBatchSize">From idle, the loop waits up to 2 ms for this many requests, or a full batch, before it starts; 1 for no wait.</param>
 /// <param name="MaxSequenceLength">The context: most tokens of prompt and response together. A response that reaches it ends with <see cref="CompletionReason.LengthReached"/>.</param>
 public record class BatchConstraints(
     int MaxBatchSize = 32,
@@ -27,7 +27,6 @@ public record class BatchConstraints(
         ArgumentOutOfRangeException.ThrowIfLessThan(MaxBatchSize, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(MaxMemoryBytes, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(MinBatchSize, 1);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(MinBatchSize, MaxBatchSize);
         ArgumentOutOfRangeException.ThrowIfLessThan(MaxSequenceLength, 2);
         if (MaxTokensPerIteration is { } budget && budget < MaxBatchSize)
         {

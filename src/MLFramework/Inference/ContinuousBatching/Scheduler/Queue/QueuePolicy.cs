@@ -2,7 +2,8 @@ namespace MLFramework.Inference.ContinuousBatching;
 
 /// <summary>How waiting requests are ordered.</summary>
 /// <remarks>
-/// Fairness between tenants is that of the virtual token counter: Sheng et al., "Fairness in Serving Large Language Models", OSDI 2024.
+/// Within a class a tenant that was served more than others waits while they have work, however long: raise its share if that is not meant. One tenant's own
+/// requests, and the classes among each other, are lifted by aging. Fairness between tenants is that of the virtual token counter: Sheng et al., "Fairness in Serving Large Language Models", OSDI 2024.
 /// </remarks>
 public record class QueuePolicy
 {

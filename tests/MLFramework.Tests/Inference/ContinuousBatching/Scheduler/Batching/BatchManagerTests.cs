@@ -213,7 +213,6 @@ public class BatchManagerTests
         yield return (good with { MaxBatchSize = 0, MinBatchSize = 1 }, "MaxBatchSize");
         yield return (good with { MaxMemoryBytes = 0 }, "MaxMemoryBytes");
         yield return (good with { MinBatchSize = 0 }, "MinBatchSize");
-        yield return (good with { MinBatchSize = 33 }, "MinBatchSize");
         yield return (good with { MaxSequenceLength = 1 }, "MaxSequenceLength");
         yield return (good with { MaxTokensPerIteration = 31 }, "MaxTokensPerIteration");
     }
