@@ -98,7 +98,7 @@ internal sealed class History : IDisposable
             actors.Add(ClientAsync(i));
         }
 
-        if (_random.Chance(0.3))
+        if (_random.Chance(0.5))
         {
             actors.Add(DisturberAsync());
         }
