@@ -13,18 +13,13 @@ namespace MLFramework.Inference.ContinuousBatching;
 /// </remarks>
 public sealed partial class ContinuousBatchScheduler : IQueueOwner, IDisposable
 {
-    /// <summary>Longest wait, from idle, for <see cref="BatchConstraints.MinBatchSize"/> requests.</summary>
-    internal static readonly TimeSpan LongestWaitForCompany = TimeSpan.FromMilliseconds(2);
-
     private readonly RequestQueue _queue;
     private readonly BatchManager _batches;
     private readonly CapacityManager _capacity;
     private readonly CompletionDetector _detector;
-    private readonly IModelExecutor _executor;
     private readonly SchedulerConfiguration _configuration;
     private readonly TimeProvider _time;
     private readonly SchedulerLoopHost _host;
-    private readonly ILogger _logger;
     private readonly RequestRegistry _registry = new();
     private readonly WaitEstimator _estimator;
     private readonly AsyncSignal _wake = new();
@@ -34,17 +29,9 @@ public sealed partial class ContinuousBatchScheduler : IQueueOwner, IDisposable
     private readonly RequestFinisher _finisher;
     private readonly IterationEngine _engine;
     private readonly RequestIntake _intake;
-    private readonly GuardedMetrics _metrics;
-    private readonly ITimer _alarm;
-
-    private readonly Lock _lifecycle = new();
-    private Task _loop = Task.CompletedTask;
-    private CancellationTokenSource _stopNow = new();
-    private ITimer? _stopTimer;
-    private bool _isRunning;
-    private volatile bool _isStopping;
+    private readonly EngineOwnership _ownership;
+    private readonly SchedulerLoop _loop;
     private bool _isDisposed;
-    private int _owned;
 
     /// <summary>Makes a scheduler of its parts.</summary>
     /// <param name="requestQueue">Waiting requests.</param>
@@ -94,29 +81,30 @@ public sealed partial class ContinuousBatchScheduler : IQueueOwner, IDisposable
         _batches = batchManager;
         _detector = completionDetector;
         _capacity = capacityManager;
-        _executor = modelExecutor;
         _configuration = configuration;
         _time = requestQueue.TimeProvider;
-        _logger = logger ?? NullLogger.Instance;
+        logger ??= NullLogger.Instance;
         _host = loopHost ?? SchedulerLoopHost.DedicatedThread;
         _estimator = new WaitEstimator(_time);
         _busy = new BusyShare(_time);
-        _metrics = new GuardedMetrics(metrics, _logger);
+        var guarded = new GuardedMetrics(metrics, logger);
         Metrics = metrics;
         _telemetry = new SchedulerTelemetry(ReadGauges, modelExecutor.ModelName);
-        _runner = new ModelRunner(modelExecutor, configuration.IterationTimeoutMs, completionDetector.Tokenizer.GetVocabSize(), _time, _logger);
-        _finisher = new RequestFinisher(_queue, _batches, _capacity, _registry, _detector, _estimator, _metrics, _telemetry, _time, _logger);
+        _runner = new ModelRunner(modelExecutor, configuration.IterationTimeoutMs, completionDetector.Tokenizer.GetVocabSize(), _time, logger);
+        _finisher = new RequestFinisher(_queue, _batches, _capacity, _registry, _detector, _estimator, guarded, _telemetry, _time, logger);
         _engine = new IterationEngine(
-            _queue, _batches, _detector, _capacity, _registry, _finisher, _runner, _estimator, _busy, _metrics, _telemetry, configuration, _time, _logger);
+            _queue, _batches, _detector, _capacity, _registry, _finisher, _runner, _estimator, _busy, guarded, _telemetry, configuration, _time, logger);
         _intake = new RequestIntake(
-            _queue, _registry, _batches, _detector.Tokenizer, _executor, configuration.Admission, _telemetry, _time, EstimateWaitTime, s => Cancel(s));
-        _alarm = _time.CreateTimer(static wake => ((AsyncSignal)wake!).Set(), _wake, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+            _queue, _registry, _batches, _detector.Tokenizer, modelExecutor, configuration.Admission, _telemetry, _time, EstimateWaitTime, s => Cancel(s));
+        _ownership = new EngineOwnership(_engine, _registry, _wake, _time);
+        _loop = new SchedulerLoop(
+            _engine, _ownership, _queue, _registry, _batches.Constraints, configuration, _host, _wake, guarded, _time, logger, AfterPass);
         _queue.Owner = this;
         _capacity.Freed = _wake.Set;
     }
 
     /// <summary>Whether the loop runs, a loop that is draining included.</summary>
-    public bool IsRunning => Volatile.Read(ref _isRunning);
+    public bool IsRunning => _loop.IsRunning;
 
     /// <summary>Requests that hold KV blocks now.</summary>
     public int ActiveRequestCount => _batches.ActiveRequestCount;
@@ -147,8 +135,11 @@ public sealed partial class ContinuousBatchScheduler : IQueueOwner, IDisposable
         remove => _finisher.Ended -= value;
     }
 
+    /// <summary>Timestamp at which cancellations and time limits were last carried out.</summary>
+    internal long LastDrain => _engine.LastDrain;
+
     /// <summary>The loop begun last. It fails only with <see cref="InvariantViolationException"/>.</summary>
-    internal Task Loop => _loop;
+    internal Task Loop => _loop.Completion;
 
     /// <summary>Told after every pass of the owner, also an empty one: the moment when all invariants hold. For tests and simulation.</summary>
     internal Action? AfterIteration { get; set; }
@@ -158,19 +149,12 @@ public sealed partial class ContinuousBatchScheduler : IQueueOwner, IDisposable
     /// <exception cref="ObjectDisposedException">The scheduler is disposed.</exception>
     public void Start()
     {
-        lock (_lifecycle)
+        ObjectDisposedException.ThrowIf(Volatile.Read(ref _isDisposed), this);
+        _loop.Start();
+        if (Volatile.Read(ref _isDisposed))
         {
-            ObjectDisposedException.ThrowIf(_isDisposed, this);
-            if (_isRunning)
-            {
-                throw new InvalidOperationException("The scheduler runs already; stop it before starting it again.");
-            }
-
-            TakeOwnership();
-            _isStopping = false;
-            Volatile.Write(ref _isRunning, true);
-            _registry.Open();
-            _loop = _host.Run(LoopAsync);
+            // Disposed by somebody who could not see the loop yet.
+            _loop.TryStop(TimeSpan.Zero);
         }
     }
 
@@ -189,30 +173,12 @@ public sealed partial class ContinuousBatchScheduler : IQueueOwner, IDisposable
             throw new ArgumentOutOfRangeException(nameof(timeout), timeout, "The timeout must be zero, positive or Timeout.InfiniteTimeSpan.");
         }
 
-        lock (_lifecycle)
+        if (!_loop.TryStop(limit))
         {
-            _registry.Close();
-            if (!_isRunning)
-            {
-                CancelAll();
-                return _loop;
-            }
-
-            _isStopping = true;
-            if (limit == TimeSpan.Zero)
-            {
-                StopNow(_stopNow);
-            }
-            else if (limit != Timeout.InfiniteTimeSpan && limit < TimeLimits.LongestTimer)
-            {
-                _stopTimer?.Dispose();
-                CancellationTokenSource stopNow = _stopNow;
-                _stopTimer = _time.CreateTimer(_ => StopNow(stopNow), null, limit, Timeout.InfiniteTimeSpan);
-            }
-
-            _wake.Set();
-            return _loop;
+            CancelAll();
         }
+
+        return _loop.Completion;
     }
 
     /// <summary>Accepts a request.</summary>
@@ -248,7 +214,7 @@ public sealed partial class ContinuousBatchScheduler : IQueueOwner, IDisposable
     {
         ObjectDisposedException.ThrowIf(Volatile.Read(ref _isDisposed), this);
         cancellationToken.ThrowIfCancellationRequested();
-        TakeOwnership();
+        _ownership.Take();
         try
         {
             long start = _time.GetTimestamp();
@@ -260,31 +226,25 @@ public sealed partial class ContinuousBatchScheduler : IQueueOwner, IDisposable
         }
         finally
         {
-            ReleaseOwnership();
+            _ownership.Release();
         }
     }
 
     /// <summary>Stops at once, cancelling what is alive, and refuses everything from then on. The parts that it was made of stay with their owner.</summary>
     public void Dispose()
     {
-        Task loop;
-        lock (_lifecycle)
+        if (Interlocked.Exchange(ref _isDisposed, true))
         {
-            if (_isDisposed)
-            {
-                return;
-            }
-
-            Volatile.Write(ref _isDisposed, true);
-            loop = StopAsync(TimeSpan.Zero);
+            return;
         }
 
+        Task loop = StopAsync(TimeSpan.Zero);
         _capacity.Freed = null;
         _telemetry.Dispose();
         _host.Join(loop);
         if (loop.IsCompleted)
         {
-            _alarm.Dispose();
+            _loop.Dispose();
             _runner.Dispose();
         }
     }
@@ -312,7 +272,7 @@ public sealed partial class ContinuousBatchScheduler : IQueueOwner, IDisposable
             cancelled += _registry.TryCancel(sequence) ? 1 : 0;
         }
 
-        CarryOutCancellations();
+        _ownership.CarryOutCancellations();
         return cancelled;
     }
 
@@ -339,124 +299,10 @@ public sealed partial class ContinuousBatchScheduler : IQueueOwner, IDisposable
         ? 100.0 * paged.ReferencedBlocks / paged.TotalBlocks
         : Math.Clamp(100.0 * _batches.UsageBytes / _batches.Constraints.MaxMemoryBytes, 0, 100);
 
-    private async Task LoopAsync()
-    {
-        int idlePasses = 0;
-        bool fromIdle = true;
-        while (!_isStopping || _registry.Count > 0)
-        {
-            if (_stopNow.IsCancellationRequested)
-            {
-                _engine.EndAll(CompletionReason.Cancelled, null);
-                AfterPass();
-                if (_registry.Count > 0)
-                {
-                    // A caller is between registering and enqueueing; it will signal.
-                    await _wake.WaitAsync();
-                }
-
-                continue;
-            }
-
-            if (fromIdle)
-            {
-                await WaitForCompanyAsync();
-            }
-
-            if (await IterateSafelyAsync())
-            {
-                idlePasses = 0;
-                fromIdle = false;
-            }
-            else
-            {
-                fromIdle = true;
-                await IdleAsync(idlePasses++);
-            }
-        }
-
-        EndLoop();
-    }
-
-    /// <summary>Whether the pass did anything. A fault of our own fails what is alive, but never the loop.</summary>
-    private async ValueTask<bool> IterateSafelyAsync()
-    {
-        try
-        {
-            IterationMeasurement done = await _engine.IterateAsync(_stopNow.Token);
-            AfterPass();
-            return done.RequestCount > 0 || done.RequestsCompleted > 0;
-        }
-        catch (Exception e) when (e is not InvariantViolationException)
-        {
-            LogFault(_logger, e);
-            _metrics.RecordError("SchedulerFault", e);
-            _engine.EndAll(CompletionReason.Failed, e);
-            return true;
-        }
-    }
-
     private void AfterPass()
     {
         SchedulerInvariants.DebugCheck(this);
         AfterIteration?.Invoke();
-    }
-
-    /// <summary>From idle, a lone request waits a moment for others to share its first step with.</summary>
-    private async ValueTask WaitForCompanyAsync()
-    {
-        int wanted = Math.Min(_batches.Constraints.MinBatchSize, _batches.Constraints.MaxBatchSize);
-        if (_queue.IsEmpty || _queue.Count >= wanted || _isStopping)
-        {
-            return;
-        }
-
-        long start = _time.GetTimestamp();
-        TimeSpan left = LongestWaitForCompany;
-        while (_queue.Count < wanted && left > TimeSpan.Zero && !_isStopping && !_registry.HasCancellations)
-        {
-            _alarm.Change(left, Timeout.InfiniteTimeSpan);
-            await _wake.WaitAsync();
-            left = LongestWaitForCompany - _time.GetElapsedTime(start);
-        }
-    }
-
-    /// <summary>Nothing to do: looks again a few times, then parks until a signal, the next time limit or the end of a stop.</summary>
-    private async ValueTask IdleAsync(int pass)
-    {
-        if (pass < _configuration.MaxIdleIterations)
-        {
-            await Task.Yield();
-            return;
-        }
-
-        long limit = _queue.NextLimit();
-        long now = _time.GetTimestamp();
-        _alarm.Change(
-            limit == long.MaxValue ? Timeout.InfiniteTimeSpan : TimeLimits.ForTimer(_time.GetElapsedTime(now, Math.Max(now, limit))),
-            Timeout.InfiniteTimeSpan);
-        await _wake.WaitAsync();
-    }
-
-    private void EndLoop()
-    {
-        lock (_lifecycle)
-        {
-            _alarm.Change(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
-            _stopTimer?.Dispose();
-            _stopTimer = null;
-            _stopNow = new CancellationTokenSource();
-            Volatile.Write(ref _isRunning, false);
-        }
-
-        ReleaseOwnership();
-    }
-
-    /// <summary>Of a timer that fires late <paramref name="stopNow"/> is that of a loop that has ended, and nothing happens to the next.</summary>
-    private void StopNow(CancellationTokenSource stopNow)
-    {
-        stopNow.Cancel();
-        _wake.Set();
     }
 
     void IQueueOwner.Admit(Request request, Priority priority) => Admit(request, priority);
@@ -486,41 +332,8 @@ public sealed partial class ContinuousBatchScheduler : IQueueOwner, IDisposable
     private bool Cancel(Sequence sequence)
     {
         bool cancelled = _registry.TryCancel(sequence);
-        CarryOutCancellations();
+        _ownership.CarryOutCancellations();
         return cancelled;
-    }
-
-    /// <summary>Wakes the owner; where there is none, carries the cancellations out at once.</summary>
-    private void CarryOutCancellations()
-    {
-        _wake.Set();
-        while (_registry.HasCancellations && Interlocked.CompareExchange(ref _owned, 1, 0) == 0)
-        {
-            try
-            {
-                _engine.Drain(_time.GetTimestamp());
-            }
-            finally
-            {
-                Volatile.Write(ref _owned, 0);
-            }
-        }
-    }
-
-    private void TakeOwnership()
-    {
-        if (Interlocked.CompareExchange(ref _owned, 1, 0) != 0)
-        {
-            throw new InvalidOperationException("Somebody else drives the scheduler: its loop runs, or another iteration is under way. Only one may.");
-        }
-    }
-
-    private void ReleaseOwnership()
-    {
-        Volatile.Write(ref _owned, 0);
-
-        // Whoever cancelled meanwhile found an owner and left it to us.
-        CarryOutCancellations();
     }
 
     private SchedulerGauges ReadGauges() => new()
@@ -532,7 +345,4 @@ public sealed partial class ContinuousBatchScheduler : IQueueOwner, IDisposable
         CachedBlocks = _batches.Paged?.CachedBlocks ?? 0,
         FreeBlocks = _batches.Paged?.FreeBlocks ?? 0,
     };
-
-    [LoggerMessage(Level = LogLevel.Critical, Message = "The scheduler itself failed; every request that was alive fails with this error, and the loop goes on. Please report it.")]
-    private static partial void LogFault(ILogger logger, Exception exception);
 }

@@ -66,6 +66,9 @@ internal sealed partial class IterationEngine
     /// <summary>Iterations so far that computed something.</summary>
     public int Iterations => Volatile.Read(ref _iterations);
 
+    /// <summary>Timestamp of the last <see cref="Drain"/>.</summary>
+    public long LastDrain { get; private set; } = long.MinValue;
+
     /// <summary>Mean batch utilization over all iterations, in percent.</summary>
     public double MeanUtilization => Volatile.Read(ref _utilizationSum) / Math.Max(1, Iterations);
 
@@ -140,6 +143,7 @@ internal sealed partial class IterationEngine
     /// <summary>Carries out cancellations and time limits, wherever the requests are. What they held is free before the plan is made.</summary>
     public void Drain(long now)
     {
+        LastDrain = now;
         while (_registry.TryTakeCancelled(out Sequence? cancelled))
         {
             _finisher.End(cancelled, CompletionReason.Cancelled);
