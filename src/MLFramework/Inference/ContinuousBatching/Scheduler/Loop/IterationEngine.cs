@@ -8,6 +8,9 @@ namespace MLFramework.Inference.ContinuousBatching;
 /// </summary>
 internal sealed partial class IterationEngine
 {
+    /// <summary>Most tokens of response that room is reserved for; a longer one grows by doubling.</summary>
+    private const int LongestReservation = 4096;
+
     private readonly RequestQueue _queue;
     private readonly BatchManager _batches;
     private readonly CompletionDetector _detector;
@@ -238,8 +241,8 @@ internal sealed partial class IterationEngine
         sequence.CachedPromptTokens = sequence.ComputedTokens;
         sequence.Account?.Charge(_queue.Policy.PromptTokenWeight * (sequence.PromptLength - sequence.CachedPromptTokens));
 
-        // Room for the whole response now, so that its steady decode allocates nothing.
-        int response = Math.Min(sequence.Request.MaxTokens, _batches.MaxSequenceTokens - sequence.PromptLength);
+        // Room for the response now, so that its steady decode allocates nothing; but not for all that a caller may allow and rarely gets.
+        int response = Math.Min(Math.Min(sequence.Request.MaxTokens, LongestReservation), _batches.MaxSequenceTokens - sequence.PromptLength);
         sequence.EnsureTokenCapacity(sequence.PromptLength + response);
         sequence.Request.GeneratedTokenIds.EnsureCapacity(response);
         if (_batches.Paged is { } paged)
