@@ -327,17 +327,30 @@ internal sealed class History : IDisposable
         }
     }
 
-    /// <summary>Somebody else uses the same capacity for a while.</summary>
+    /// <summary>Somebody else takes all that is left of the capacity for a while. When it is free again, work goes on by itself.</summary>
     private async Task HoldCapacity()
     {
-        var other = new Request(new RequestId(_random.NextGuid()), "other", 1, default, timeProvider: _rig.Clock);
-        if (_rig.Capacity.TryAllocate(other, out _))
+        var held = new List<Request>();
+        _externalHolds++;
+        for (int i = 0; i < _setup.Capacity.MaxConcurrentRequests; i++)
         {
-            _externalHolds++;
-            await Task.Delay(TimeSpan.FromMilliseconds(_random.Next(1, 500)), _rig.Clock);
-            _rig.Capacity.Release(other.Id);
-            _externalHolds--;
+            var other = new Request(new RequestId(_random.NextGuid()), "other", 1, default, timeProvider: _rig.Clock);
+            if (!_rig.Capacity.TryAllocate(other, out _))
+            {
+                break;
+            }
+
+            held.Add(other);
         }
+
+        await Task.Delay(TimeSpan.FromMilliseconds(_random.Next(1, 500)), _rig.Clock);
+        foreach (Request other in held)
+        {
+            _rig.Capacity.Release(other.Id);
+        }
+
+        _externalHolds--;
+        await ProbeLiveness();
     }
 
     /// <summary>While the loop runs and nothing hinders it, work does not lie waiting.</summary>
