@@ -16,6 +16,9 @@ internal static class MlfCommand
     public static int Run(string[] args, Terminal terminal, CancellationToken cancellationToken = default)
     {
         var root = new RootCommand("Continuous batching inference for .NET.") { HelpName = "mlf" };
+        root.Add(GenerateCommand.Create(terminal, cancellationToken));
+        root.Add(ChatCommand.Create(terminal, cancellationToken));
+        root.Add(InspectCommand.Create(terminal));
         root.Add(SimulateCommand.Create(terminal, cancellationToken));
         root.SetAction(parsed => new HelpAction().Invoke(parsed));
 

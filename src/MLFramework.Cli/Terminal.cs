@@ -11,11 +11,17 @@ internal sealed record class Terminal(IAnsiConsole Output, IAnsiConsole Error, b
     /// <summary>Columns of a table that is not shown on a terminal.</summary>
     private const int RedirectedWidth = 100;
 
+    /// <summary>Where a conversation is read from.</summary>
+    public TextReader Input { get; init; } = TextReader.Null;
+
     /// <summary>The process's own streams.</summary>
     public static Terminal ForProcess() => new(
         ForWriter(Console.Out, Console.IsOutputRedirected),
         ForWriter(Console.Error, Console.IsErrorRedirected),
-        ShowsProgress: !Console.IsErrorRedirected);
+        ShowsProgress: !Console.IsErrorRedirected)
+    {
+        Input = Console.In,
+    };
 
     /// <summary>A stream of plain text, for files, pipes and tests.</summary>
     public static IAnsiConsole ForWriter(TextWriter writer, bool isRedirected = true)
@@ -32,6 +38,14 @@ internal sealed record class Terminal(IAnsiConsole Output, IAnsiConsole Error, b
         }
 
         return console;
+    }
+
+    /// <summary>Writes a piece of a response, at once and as it is.</summary>
+    public void Stream(string text)
+    {
+        TextWriter writer = Output.Profile.Out.Writer;
+        writer.Write(text);
+        writer.Flush();
     }
 
     /// <summary>Says what went wrong, on one line that tools can find.</summary>

@@ -5,7 +5,7 @@ namespace MLFramework.Cpu.Tests;
 /// <summary>The models that tests read.</summary>
 internal static class TestModels
 {
-    private static readonly JsonSerializerOptions SnakeCase = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
+    internal static readonly JsonSerializerOptions SnakeCase = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
 
     /// <summary>Where the embedded models are, next to the tests.</summary>
     public static string Folder => Path.Combine(TestContext.CurrentContext.TestDirectory, "models");

@@ -1,12 +1,13 @@
 using System.Buffers;
 using System.Text;
+using MLFramework.Inference.ContinuousBatching;
 
 namespace MLFramework.Cpu;
 
 /// <summary>
 /// Decodes one response token by token. What it returned, joined, is what <see cref="Tokenizer.Decode"/> returns for all tokens. Not thread-safe.
 /// </summary>
-public sealed class IncrementalDecoder
+public sealed class IncrementalDecoder : IIncrementalDecoder
 {
     private readonly Tokenizer _tokenizer;
     private readonly Decoder _utf8 = Encoding.UTF8.GetDecoder();

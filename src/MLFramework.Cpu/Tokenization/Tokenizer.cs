@@ -1,9 +1,10 @@
 using System.Text;
+using MLFramework.Inference.ContinuousBatching;
 
 namespace MLFramework.Cpu;
 
 /// <summary>Turns text into the tokens of one model and back. Immutable and thread-safe.</summary>
-public abstract class Tokenizer
+public abstract class Tokenizer : ITokenizer
 {
     private static readonly Dictionary<string, Func<GgufMetadata, Tokenizer>> Families = new(StringComparer.Ordinal)
     {
@@ -93,6 +94,9 @@ public abstract class Tokenizer
 
     /// <summary>Makes a decoder that is fed token by token and never emits half a character.</summary>
     public IncrementalDecoder CreateIncrementalDecoder() => new(this, AddsSpacePrefix ? Vocabulary.BosId : null);
+
+    /// <inheritdoc/>
+    IIncrementalDecoder? ITokenizer.CreateIncrementalDecoder() => CreateIncrementalDecoder();
 
     /// <summary>The bytes that a token adds to a text: empty for control, unknown and unused tokens; not always whole characters.</summary>
     /// <param name="id">Id of the vocabulary.</param>

@@ -1,0 +1,31 @@
+using MLFramework.Inference.ContinuousBatching;
+
+namespace MLFramework.Cpu;
+
+/// <summary>How a <see cref="CpuModelExecutor"/> computes.</summary>
+public sealed record CpuExecutorOptions
+{
+    /// <summary>The defaults.</summary>
+    public static readonly CpuExecutorOptions Default = new();
+
+    /// <summary>Threads that compute, the scheduler's own included; null for as many as the process may use.</summary>
+    public int? Threads { get; init; }
+
+    /// <summary>Tokens that the KV cache has room for, over all sequences; rounded up to blocks of 16. Memory is taken as it is first used.</summary>
+    /// <value>16,384.</value>
+    public int KVCacheTokens { get; init; } = 16_384;
+
+    /// <summary>How keys and values are stored.</summary>
+    /// <value><see cref="KVElementType.F16"/>.</value>
+    public KVElementType KVType { get; init; } = KVElementType.F16;
+
+    /// <summary>Checks every member against its range.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">A member is out of its range.</exception>
+    public void Validate()
+    {
+        const int MostThreads = 1024;
+        if (Threads is < 1 or > MostThreads) throw new ArgumentOutOfRangeException(nameof(Threads), Threads, $"Threads must be 1 to {MostThreads}; leave it null for all that the process may use.");
+        ArgumentOutOfRangeException.ThrowIfLessThan(KVCacheTokens, 1);
+        if (!Enum.IsDefined(KVType)) throw new ArgumentOutOfRangeException(nameof(KVType), KVType, "Unknown type of keys and values.");
+    }
+}

@@ -1,0 +1,148 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace MLFramework.Cpu;
+
+/// <summary>How a float weight is stored in a <see cref="FloatMatrix{TWeights, TSimd}"/>.</summary>
+internal unsafe interface IFloatWeights
+{
+    /// <summary>Bytes of a weight.</summary>
+    static abstract int Size { get; }
+
+    /// <summary>Writes a weight.</summary>
+    static abstract void Store(byte* destination, float value);
+
+    /// <summary>Reads eight weights.</summary>
+    static abstract Vector256<float> Load<TSimd>(byte* source) where TSimd : struct, ISimd;
+}
+
+/// <summary>32-bit floats.</summary>
+internal readonly unsafe struct SingleWeights : IFloatWeights
+{
+    public static int Size => 4;
+
+    public static void Store(byte* destination, float value) => *(float*)destination = value;
+
+    public static Vector256<float> Load<TSimd>(byte* source) where TSimd : struct, ISimd => Vector256.Load((float*)source);
+}
+
+/// <summary>IEEE halves. Made from halves, so that storing rounds nothing.</summary>
+internal readonly unsafe struct HalfWeights : IFloatWeights
+{
+    public static int Size => 2;
+
+    public static void Store(byte* destination, float value) => *(Half*)destination = (Half)value;
+
+    public static Vector256<float> Load<TSimd>(byte* source) where TSimd : struct, ISimd => VectorMath.FromHalf(TSimd.Widen((short*)source));
+}
+
+/// <summary>Brain floats. Made from brain floats, so that storing rounds nothing.</summary>
+internal readonly unsafe struct BrainWeights : IFloatWeights
+{
+    public static int Size => 2;
+
+    public static void Store(byte* destination, float value) => *(ushort*)destination = (ushort)(BitConverter.SingleToUInt32Bits(value) >> 16);
+
+    public static Vector256<float> Load<TSimd>(byte* source) where TSimd : struct, ISimd => (TSimd.Widen((ushort*)source) << 16).AsSingle();
+}
+
+/// <summary>
+/// Float weights with float activations. A panel holds its 32 rows of column 0, then of column 1, and so on; an element of the product is one chain of
+/// fused multiply-adds over the columns.
+/// </summary>
+internal sealed unsafe class FloatMatrix<TWeights, TSimd> : PackedMatrix
+    where TWeights : struct, IFloatWeights
+    where TSimd : struct, ISimd
+{
+    private const int PrefetchBytes = 2048;
+
+    /// <param name="rows">Number of rows.</param>
+    /// <param name="columns">Number of columns.</param>
+    /// <param name="readRow">Writes a row's weights; called from several threads.</param>
+    public FloatMatrix(int rows, int columns, WeightRowReader readRow)
+        : base(rows, columns, (long)columns * PanelRows * TWeights.Size)
+    {
+        Parallel.For(0, PanelCount, panel =>
+        {
+            var weights = new float[columns];
+            for (int row = panel * PanelRows; row < Math.Min(rows, (panel + 1) * PanelRows); row++)
+            {
+                readRow(row, weights);
+                byte* destination = Panel(panel) + row % PanelRows * TWeights.Size;
+                for (int column = 0; column < columns; column++) TWeights.Store(destination + (long)column * PanelRows * TWeights.Size, weights[column]);
+            }
+        });
+    }
+
+    public override ActivationFormat Format => ActivationFormat.Single;
+
+    public override void Multiply(ActivationRows input, float* output, int outputStride, int firstPanel, int endPanel)
+    {
+        for (int panel = firstPanel; panel < endPanel; panel++)
+        {
+            byte* weights = Panel(panel);
+            float* x = input.Values, y = output + panel * PanelRows;
+            int left = input.Count;
+            for (; left >= 4; left -= 4, x += 4L * input.Stride, y += 4L * outputStride)
+            {
+                MultiplyFour(weights, x, input.Stride, Columns, y, outputStride);
+                MultiplyFour(weights + 2 * GroupRows * TWeights.Size, x, input.Stride, Columns, y + 2 * GroupRows, outputStride);
+            }
+            for (; left > 0; left--, x += input.Stride, y += outputStride) MultiplyOne(weights, x, Columns, y);
+        }
+    }
+
+    /// <summary>Four groups of eight rows with one activation.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void MultiplyOne(byte* w, float* x, int columns, float* y)
+    {
+        Vector256<float> sum0 = Vector256<float>.Zero, sum1 = sum0, sum2 = sum0, sum3 = sum0;
+        int group = GroupRows * TWeights.Size;
+        for (int k = 0; k < columns; k++, w += 4 * group)
+        {
+            TSimd.Prefetch(w + PrefetchBytes);
+            Vector256<float> a = Vector256.Create(x[k]);
+            sum0 = Vector256.FusedMultiplyAdd(TWeights.Load<TSimd>(w), a, sum0);
+            sum1 = Vector256.FusedMultiplyAdd(TWeights.Load<TSimd>(w + group), a, sum1);
+            sum2 = Vector256.FusedMultiplyAdd(TWeights.Load<TSimd>(w + 2 * group), a, sum2);
+            sum3 = Vector256.FusedMultiplyAdd(TWeights.Load<TSimd>(w + 3 * group), a, sum3);
+        }
+        sum0.Store(y);
+        sum1.Store(y + GroupRows);
+        sum2.Store(y + 2 * GroupRows);
+        sum3.Store(y + 3 * GroupRows);
+    }
+
+    /// <summary>Two groups of eight rows with four activations: eight chains keep two multiply-add units busy.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void MultiplyFour(byte* w, float* x, long stride, int columns, float* y, long outputStride)
+    {
+        Vector256<float> a0 = Vector256<float>.Zero, a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0, d0 = a0, d1 = a0;
+        float* xb = x + stride, xc = xb + stride, xd = xc + stride;
+        int group = GroupRows * TWeights.Size;
+        for (int k = 0; k < columns; k++, w += 4 * group)
+        {
+            Vector256<float> w0 = TWeights.Load<TSimd>(w), w1 = TWeights.Load<TSimd>(w + group);
+            Vector256<float> v = Vector256.Create(x[k]);
+            a0 = Vector256.FusedMultiplyAdd(w0, v, a0);
+            a1 = Vector256.FusedMultiplyAdd(w1, v, a1);
+            v = Vector256.Create(xb[k]);
+            b0 = Vector256.FusedMultiplyAdd(w0, v, b0);
+            b1 = Vector256.FusedMultiplyAdd(w1, v, b1);
+            v = Vector256.Create(xc[k]);
+            c0 = Vector256.FusedMultiplyAdd(w0, v, c0);
+            c1 = Vector256.FusedMultiplyAdd(w1, v, c1);
+            v = Vector256.Create(xd[k]);
+            d0 = Vector256.FusedMultiplyAdd(w0, v, d0);
+            d1 = Vector256.FusedMultiplyAdd(w1, v, d1);
+        }
+        a0.Store(y);
+        a1.Store(y + GroupRows);
+        b0.Store(y + outputStride);
+        b1.Store(y + outputStride + GroupRows);
+        c0.Store(y + 2 * outputStride);
+        c1.Store(y + 2 * outputStride + GroupRows);
+        d0.Store(y + 3 * outputStride);
+        d1.Store(y + 3 * outputStride + GroupRows);
+    }
+}

@@ -1,0 +1,80 @@
+namespace MLFramework.Cpu;
+
+/// <summary>What a kernel wants to multiply its weights with.</summary>
+internal enum ActivationFormat
+{
+    /// <summary>The floats themselves.</summary>
+    Single,
+
+    /// <summary>16-bit integers with one scale per 32.</summary>
+    Int16,
+}
+
+/// <summary>Rows of activations, each padded to whole blocks of 32.</summary>
+internal readonly unsafe struct ActivationRows(float* values, short* codes, float* scales, int count, int stride)
+{
+    /// <summary>Floats, a row every <see cref="Stride"/>.</summary>
+    public float* Values { get; } = values;
+
+    /// <summary>Integers, if a matrix wants them; same stride.</summary>
+    public short* Codes { get; } = codes;
+
+    /// <summary>A scale per block of <see cref="Codes"/>; the stride is a 32nd.</summary>
+    public float* Scales { get; } = scales;
+
+    /// <summary>Number of rows.</summary>
+    public int Count { get; } = count;
+
+    /// <summary>Elements from row to row.</summary>
+    public int Stride { get; } = stride;
+}
+
+/// <summary>
+/// A weight matrix [rows, columns] in the order in which a kernel reads it: panels of 32 rows, each one sequential stream over the columns, a row per
+/// lane of a vector. Every product of a row with an activation is summed in one fixed order, whatever else is computed with it.
+/// </summary>
+internal abstract unsafe class PackedMatrix : IDisposable
+{
+    /// <summary>Rows of a panel.</summary>
+    public const int PanelRows = Padding.Unit;
+
+    /// <summary>Rows that one vector holds.</summary>
+    protected const int GroupRows = 8;
+
+    private readonly NativeBuffer<byte> _memory;
+
+    protected PackedMatrix(int rows, int columns, long panelBytes)
+    {
+        (Rows, Columns, PanelBytes) = (rows, columns, panelBytes);
+        _memory = new NativeBuffer<byte>(panelBytes * PanelCount);
+    }
+
+    /// <summary>Rows: elements of a product.</summary>
+    public int Rows { get; }
+
+    /// <summary>Columns: elements of an activation.</summary>
+    public int Columns { get; }
+
+    /// <summary>Panels, of which the last may be padded with zeros.</summary>
+    public int PanelCount => Padding.Pad(Rows) / PanelRows;
+
+    /// <summary>Bytes of the packed weights.</summary>
+    public long Bytes => _memory.Length;
+
+    /// <summary>What <see cref="Multiply"/> reads.</summary>
+    public abstract ActivationFormat Format { get; }
+
+    protected long PanelBytes { get; }
+
+    /// <summary>Multiplies panels with all rows of activations.</summary>
+    /// <param name="input">The activations; of <see cref="Columns"/> elements.</param>
+    /// <param name="output">Takes element <c>row</c> of the product with activation i at <c>i × outputStride + row</c>.</param>
+    /// <param name="outputStride">Floats from one product to the next.</param>
+    /// <param name="firstPanel">First panel.</param>
+    /// <param name="endPanel">One past the last panel.</param>
+    public abstract void Multiply(ActivationRows input, float* output, int outputStride, int firstPanel, int endPanel);
+
+    public void Dispose() => _memory.Dispose();
+
+    protected byte* Panel(int index) => _memory.Pointer + index * PanelBytes;
+}

@@ -1,0 +1,84 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace MLFramework.Cpu;
+
+/// <summary>Functions over vectors, in a fixed order of operations: the same bits on every machine.</summary>
+internal static class VectorMath
+{
+    /// <summary>Halves read as floats with a shifted exponent are too small by this factor.</summary>
+    private const float HalfScale = 5.192296858534828e33f; // 2^112
+
+    private const float LargestHalf = 65504;
+
+    /// <summary>e to the x for x ≤ 88, within 2 units in the last place; 0 from −87.3 down.</summary>
+    /// <remarks>2^n times the Taylor polynomial of degree 7 on |r| ≤ ln 2 / 2; ln 2 is split in two so that r is exact (Cody and Waite, 1980).</remarks>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Exp(Vector256<float> x)
+    {
+        Vector256<float> n = Round(x * Vector256.Create(1.44269504f));
+        Vector256<float> r = Vector256.FusedMultiplyAdd(n, Vector256.Create(-0.693359375f), x);
+        r = Vector256.FusedMultiplyAdd(n, Vector256.Create(2.12194440e-4f), r);
+        Vector256<float> p = Vector256.Create(1f / 5040);
+        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(1f / 720));
+        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(1f / 120));
+        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(1f / 24));
+        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(1f / 6));
+        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(0.5f));
+        p = Vector256.FusedMultiplyAdd(p, r, Vector256<float>.One);
+        p = Vector256.FusedMultiplyAdd(p, r, Vector256<float>.One);
+        Vector256<float> scaled = (p.AsInt32() + (ToInt32(n) << 23)).AsSingle();
+        return Vector256.ConditionalSelect(Vector256.LessThan(x, Vector256.Create(-87.3f)), Vector256<float>.Zero, scaled);
+    }
+
+    /// <summary>x / (1 + e^−x): the sigmoid linear unit.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Silu(Vector256<float> x) =>
+        // Beyond 87 the sigmoid of −x is no normal number any more, and x times it as good as zero.
+        x / (Vector256<float>.One + Exp(Vector256.Min(-x, Vector256.Create(87f))));
+
+    /// <summary>Rounds to the nearest integer, ties to even, for |x| &lt; 2^22.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Round(Vector256<float> x) => x + Vector256.Create(RoundingShift) - Vector256.Create(RoundingShift);
+
+    /// <summary>Rounds to the nearest integer, ties to even, for |x| &lt; 2^22.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<int> ToInt32(Vector256<float> x) => (x + Vector256.Create(RoundingShift)).AsInt32() - Vector256.Create(RoundingShift).AsInt32();
+
+    /// <summary>Sum of the elements as a tree of halves.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Sum(Vector256<float> x)
+    {
+        Vector128<float> four = x.GetLower() + x.GetUpper();
+        Vector128<float> two = four + Vector128.Shuffle(four, Vector128.Create(2, 3, 0, 1));
+        return two.GetElement(0) + two.GetElement(1);
+    }
+
+    /// <summary>The largest element.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Max(Vector256<float> x)
+    {
+        Vector128<float> four = Vector128.Max(x.GetLower(), x.GetUpper());
+        Vector128<float> two = Vector128.Max(four, Vector128.Shuffle(four, Vector128.Create(2, 3, 0, 1)));
+        return MathF.Max(two.GetElement(0), two.GetElement(1));
+    }
+
+    /// <summary>IEEE halves as floats, for finite halves.</summary>
+    /// <param name="bits">The 16 bits of each, sign-extended.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> FromHalf(Vector256<int> bits) =>
+        ((bits << 13) & Vector256.Create(unchecked((int)0x8FFFE000))).AsSingle() * Vector256.Create(HalfScale);
+
+    /// <summary>Floats as IEEE halves, rounded to nearest even; what is too large becomes the largest half. NaN becomes some number.</summary>
+    /// <returns>The 16 bits of each.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<int> ToHalf(Vector256<float> x)
+    {
+        Vector256<int> sign = (x.AsInt32() >>> 16) & Vector256.Create(0x8000);
+        Vector256<int> magnitude = (Vector256.Min(Vector256.Abs(x), Vector256.Create(LargestHalf)) * Vector256.Create(1 / HalfScale)).AsInt32();
+        magnitude += Vector256.Create(0xFFF) + ((magnitude >>> 13) & Vector256<int>.One);
+        return ((magnitude >>> 13) & Vector256.Create(0x7FFF)) | sign;
+    }
+
+    private const float RoundingShift = 12582912; // 1.5 × 2^23: adding it leaves no bits for a fraction.
+}

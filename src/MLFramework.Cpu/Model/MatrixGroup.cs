@@ -1,0 +1,57 @@
+namespace MLFramework.Cpu;
+
+/// <summary>Matrices that multiply the same activations, as queries, keys and values do: one phase of a pass. Their products stand side by side, each padded.</summary>
+internal sealed unsafe class MatrixGroup : IDisposable
+{
+    private const int MostPanelsAtOnce = 16, SharesPerMember = 8;
+
+    private readonly PackedMatrix[] _parts;
+    private readonly int _panels;
+
+    /// <param name="parts">Matrices with the same number of columns.</param>
+    public MatrixGroup(params PackedMatrix[] parts)
+    {
+        _parts = parts;
+        _panels = parts.Sum(part => part.PanelCount);
+        NeedsCodes = parts.Any(part => part.Format == ActivationFormat.Int16);
+    }
+
+    /// <summary>Whether the activations must also be given as integers.</summary>
+    public bool NeedsCodes { get; }
+
+    /// <summary>Elements of all products of one activation, padding included.</summary>
+    public int OutputStride => _panels * PackedMatrix.PanelRows;
+
+    /// <summary>Elements of an activation, padded.</summary>
+    public int InputStride => Padding.Pad(_parts[0].Columns);
+
+    /// <summary>Bytes of the packed weights.</summary>
+    public long Bytes => _parts.Sum(part => part.Bytes);
+
+    /// <summary>Where a part's product begins.</summary>
+    public int Offset(int part) => _parts.Take(part).Sum(p => p.PanelCount) * PackedMatrix.PanelRows;
+
+    /// <summary>Multiplies together with the other members of a team. A barrier must follow.</summary>
+    /// <param name="team">The team.</param>
+    /// <param name="input">The activations.</param>
+    /// <param name="output">Takes a row of <see cref="OutputStride"/> per activation.</param>
+    public void Multiply(ComputeTeam team, ActivationRows input, float* output)
+    {
+        int grain = Math.Clamp(_panels / (SharesPerMember * team.Size), 1, MostPanelsAtOnce);
+        while (team.TryTake(_panels, grain, out int first, out int end))
+        {
+            int start = 0;
+            foreach (PackedMatrix part in _parts)
+            {
+                int from = Math.Max(first, start), to = Math.Min(end, start + part.PanelCount);
+                if (from < to) part.Multiply(input, output + start * PackedMatrix.PanelRows, OutputStride, from - start, to - start);
+                start += part.PanelCount;
+            }
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (PackedMatrix part in _parts) part.Dispose();
+    }
+}

@@ -1,0 +1,63 @@
+namespace MLFramework.Cpu.Tests;
+
+[CancelAfter(30_000)]
+public sealed class ComputeTeamTests
+{
+    [Test]
+    public void Members_share_the_items_of_each_phase_and_see_what_the_others_did([Values(1, 2, 3)] int size, [Values(1, 4)] int grain)
+    {
+        const int Phases = 50, Items = 37;
+        using var team = new ComputeTeam(size);
+        for (int run = 0; run < 20; run++)
+        {
+            var counts = new int[Phases, Items];
+            team.Run(new Job((t, _) =>
+            {
+                for (int phase = 0; phase < Phases; phase++)
+                {
+                    while (t.TryTake(Items, grain, out int first, out int end))
+                        for (int item = first; item < end; item++) counts[phase, item] = phase == 0 ? 1 : counts[phase - 1, Items - 1 - item] + 1;
+                    t.Barrier();
+                }
+            }));
+            Assert.That(Enumerable.Range(0, Items).Select(item => counts[Phases - 1, item]), Is.All.EqualTo(Phases));
+        }
+    }
+
+    [Test]
+    public void A_failing_member_ends_the_job_and_the_team_goes_on([Values(1, 2, 3)] int size, [Values(0, 1)] int failing)
+    {
+        using var team = new ComputeTeam(size);
+        int member = Math.Min(failing, size - 1), completed = 0;
+        for (int run = 0; run < 20; run++)
+        {
+            Assert.That(() => team.Run(new Job((t, m) =>
+            {
+                t.Barrier();
+                if (m == member) throw new InvalidDataException("No.");
+                t.Barrier();
+                t.Barrier();
+            })), Throws.TypeOf<InvalidDataException>());
+            team.Run(new Job((t, _) =>
+            {
+                t.Barrier();
+                Interlocked.Increment(ref completed);
+            }));
+        }
+        Assert.That(completed, Is.EqualTo(20 * size));
+    }
+
+    [Test]
+    public void A_team_that_was_disposed_refuses()
+    {
+        var team = new ComputeTeam(2);
+        team.Dispose();
+        team.Dispose();
+        Assert.That(() => team.Run(new Job((_, _) => { })), Throws.TypeOf<ObjectDisposedException>());
+    }
+
+    private sealed class Job(Action<ComputeTeam, int> part) : ITeamJob
+    {
+        public void Execute(ComputeTeam team, int member) => part(team, member);
+    }
+}

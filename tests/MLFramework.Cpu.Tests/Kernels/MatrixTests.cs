@@ -1,0 +1,120 @@
+namespace MLFramework.Cpu.Tests;
+
+/// <summary>Packed matrices against plain loops in double precision.</summary>
+public sealed unsafe class MatrixTests
+{
+    private static readonly TensorType[] Types =
+        [TensorType.F32, TensorType.F16, TensorType.BF16, TensorType.Q8_0, TensorType.Q5_0, TensorType.Q4_0, TensorType.Q4_1, TensorType.Q4_K, TensorType.Q6_K];
+
+    /// <summary>What rounding leaves: 2^-24 per operation for floats, 2^-15 per activation for integers.</summary>
+    [Test]
+    public void Products_are_those_of_the_dequantized_weights([ValueSource(nameof(Types))] TensorType type, [Values(1, 4, 7)] int count)
+    {
+        const int Rows = 72, Columns = 256;
+        float[] activations = Normal(count * Columns, seed: 1);
+        using GgufFile file = File(type, Rows, Columns, out float[] weights);
+        foreach (KernelSet kernels in KernelSet.Supported)
+        {
+            using PackedMatrix matrix = new WeightReader(file, kernels).Matrix("w", Rows, Columns);
+            float[] products = Multiply(matrix, activations, count);
+
+            double error = 0, size = 0;
+            for (int i = 0; i < count; i++)
+                for (int row = 0; row < Rows; row++)
+                {
+                    double expected = Dot(weights.AsSpan(row * Columns, Columns), activations.AsSpan(i * Columns, Columns));
+                    error += Math.Pow(products[i * Padding.Pad(Rows) + row] - expected, 2);
+                    size += expected * expected;
+                }
+            Assert.That(Math.Sqrt(error / size), Is.LessThan(matrix.Format == ActivationFormat.Int16 ? 1e-4 : 1e-6), $"{kernels}");
+            Assert.That(products.Where((_, i) => i % Padding.Pad(Rows) >= Rows), Is.All.Zero, "Padding.");
+        }
+    }
+
+    [Test]
+    public void Products_are_the_same_bits_on_every_instruction_set_and_in_every_batch([ValueSource(nameof(Types))] TensorType type)
+    {
+        const int Rows = 40, Columns = 512, Count = 11;
+        float[] activations = Normal(Count * Columns, seed: 2);
+        using GgufFile file = File(type, Rows, Columns, out _);
+        using PackedMatrix reference = new WeightReader(file, KernelSet.Portable).Matrix("w", Rows, Columns);
+        float[] alone = [.. Enumerable.Range(0, Count).SelectMany(i => Multiply(reference, activations[(i * Columns)..((i + 1) * Columns)], 1))];
+        foreach (KernelSet kernels in KernelSet.Supported)
+        {
+            using PackedMatrix matrix = new WeightReader(file, kernels).Matrix("w", Rows, Columns);
+            Assert.That(Bits(Multiply(matrix, activations, Count)), Is.EqualTo(Bits(alone)), $"{kernels}");
+        }
+    }
+
+    [Test]
+    public void Rows_can_be_brought_into_another_order()
+    {
+        using GgufFile file = File(TensorType.F32, 8, 32, out float[] weights);
+        using PackedMatrix matrix = new WeightReader(file, KernelSet.Best).Matrix("w", 8, 32, row => 7 - row);
+        var unit = new float[32];
+        unit[5] = 1;
+
+        Assert.That(Multiply(matrix, unit, 1)[..8], Is.EqualTo(Enumerable.Range(0, 8).Select(row => weights[(7 - row) * 32 + 5])));
+    }
+
+    [Test]
+    public void The_largest_codes_do_not_overflow()
+    {
+        var block = new byte[34];
+        BitConverter.TryWriteBytes(block, (Half)1);
+        block.AsSpan(2).Fill(0x80); // −128
+        using GgufFile file = GgufFile.FromMemory(TestModels.Write(new GgufWriter().AddTensor("w", TensorType.Q8_0, [32, 1], block)));
+        foreach (KernelSet kernels in KernelSet.Supported)
+        {
+            using PackedMatrix matrix = new WeightReader(file, kernels).Matrix("w", 1, 32);
+            Assert.That(Multiply(matrix, [.. Enumerable.Repeat(1f, 32)], 1)[0], Is.EqualTo(-4096).Within(1e-3), $"{kernels}");
+        }
+    }
+
+    [Test]
+    public void Halves_that_are_no_numbers_are_refused()
+    {
+        using GgufFile file = GgufFile.FromMemory(TestModels.Write(new GgufWriter().AddTensor("w", TensorType.F16, [32, 2], new float[63].Append(float.PositiveInfinity).ToArray())));
+        Assert.That(() => new WeightReader(file, KernelSet.Best).Matrix("w", 2, 32), Throws.TypeOf<GgufException>().With.Message.Contains("'w'").And.Message.Contains("row 1"));
+    }
+
+    internal static float[] Normal(int count, int seed)
+    {
+        var random = new Random(seed);
+        return [.. Enumerable.Range(0, count).Select(_ => (float)(Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble())))];
+    }
+
+    internal static IEnumerable<uint> Bits(IEnumerable<float> values) => values.Select(BitConverter.SingleToUInt32Bits);
+
+    private static double Dot(ReadOnlySpan<float> a, ReadOnlySpan<float> b)
+    {
+        double sum = 0;
+        for (int i = 0; i < a.Length; i++) sum += (double)a[i] * b[i];
+        return sum;
+    }
+
+    /// <summary>A file with one matrix "w", and its weights as the file says them.</summary>
+    private static GgufFile File(TensorType type, int rows, int columns, out float[] weights)
+    {
+        var file = GgufFile.FromMemory(TestModels.Write(new GgufWriter().AddTensor("w", type, [columns, rows], Normal(rows * columns, seed: 3).AsSpan())));
+        weights = new float[rows * columns];
+        file.Dequantize(file.GetTensor("w"), 0, weights);
+        return file;
+    }
+
+    private static float[] Multiply(PackedMatrix matrix, float[] activations, int count)
+    {
+        int stride = Padding.Pad(matrix.Columns), outputs = Padding.Pad(matrix.Rows);
+        using var values = new NativeBuffer<float>(count * stride);
+        using var codes = new NativeBuffer<short>(count * stride);
+        using var scales = new NativeBuffer<float>(count * stride / Padding.Unit);
+        using var products = new NativeBuffer<float>(count * outputs);
+        for (int i = 0; i < count; i++)
+        {
+            activations.AsSpan(i * matrix.Columns, matrix.Columns).CopyTo(new Span<float>(values.Pointer + i * stride, stride));
+            RowKernels.Quantize(values.Pointer + i * stride, codes.Pointer + i * stride, scales.Pointer + i * stride / Padding.Unit, stride);
+        }
+        matrix.Multiply(new ActivationRows(values.Pointer, codes.Pointer, scales.Pointer, count, stride), products.Pointer, outputs, 0, matrix.PanelCount);
+        return new Span<float>(products.Pointer, count * outputs).ToArray();
+    }
+}

@@ -1,0 +1,133 @@
+using System.Runtime.Intrinsics;
+
+namespace MLFramework.Cpu.Tests;
+
+/// <summary>Row kernels against plain loops in double precision.</summary>
+public sealed unsafe class RowKernelsTests
+{
+    private static float[] Run(float[] input, Action<nint, nint> kernel)
+    {
+        using var buffers = new NativeBuffer<float>(2 * input.Length);
+        input.CopyTo(new Span<float>(buffers.Pointer, input.Length));
+        kernel((nint)buffers.Pointer, (nint)(buffers.Pointer + input.Length));
+        return new Span<float>(buffers.Pointer + input.Length, input.Length).ToArray();
+    }
+
+    [Test]
+    public void Normalizing_divides_by_the_root_of_the_mean_square()
+    {
+        float[] x = [.. MatrixTests.Normal(40, 1), .. new float[24]], weight = [.. MatrixTests.Normal(40, 2), .. new float[24]];
+        bool isFinite = false;
+        float[] result = Run(x, (input, output) =>
+        {
+            fixed (float* w = weight) isFinite = RowKernels.RmsNorm((float*)input, w, (float*)output, 40, 1e-5f);
+        });
+        double root = Math.Sqrt(x.Sum(v => (double)v * v) / 40 + 1e-5);
+        Assert.That(isFinite);
+        Assert.That(result, Is.EqualTo(x.Zip(weight, (v, w) => v * w / root)).Within(1e-6));
+    }
+
+    [TestCase(float.NaN)]
+    [TestCase(float.NegativeInfinity)]
+    [TestCase(1e30f)]
+    public void Normalizing_tells_what_is_no_finite_number(float bad)
+    {
+        var x = new float[32];
+        x[17] = bad;
+        bool isFinite = true;
+        Run(x, (input, output) => isFinite = RowKernels.RmsNorm((float*)input, (float*)input, (float*)output, 32, 1e-5f));
+        Assert.That(isFinite, Is.False);
+    }
+
+    [Test]
+    public void The_gate_is_a_sigmoid_linear_unit()
+    {
+        float[] gate = [-1e30f, -200, -90, -20, -1, -1e-6f, 0, 1e-6f, 1, 20, 90, 1e30f, .. MatrixTests.Normal(20, 3)];
+        float[] result = Run(gate, (input, output) =>
+        {
+            for (int i = 0; i < 32; i++) ((float*)output)[i] = 2;
+            RowKernels.SwiGlu((float*)input, (float*)output, (float*)output, 32);
+        });
+        for (int i = 0; i < 32; i++)
+        {
+            double expected = 2 * gate[i] / (1 + Math.Exp(-(double)gate[i]));
+            // Far to the left the sigmoid stops at e^-87.
+            Assert.That(result[i], Is.EqualTo(expected).Within(Math.Max(Math.Abs(expected) * 1e-6, gate[i] < -87 ? -gate[i] * 1e-37 : 0)), $"{gate[i]}");
+        }
+    }
+
+    [Test]
+    public void Exponentials_are_within_two_units_in_the_last_place()
+    {
+        for (float x = -87.25f; x < 88; x += 0.01171875f)
+        {
+            float e = VectorMath.Exp(Vector256.Create(x))[0];
+            double expected = Math.Exp(x);
+            Assert.That(Math.Abs(e - expected), Is.LessThanOrEqualTo(2 * (MathF.BitIncrement((float)expected) - (float)expected)), $"e^{x}");
+        }
+        Assert.That(VectorMath.Exp(Vector256.Create(float.NegativeInfinity))[0], Is.Zero);
+    }
+
+    [Test]
+    public void Halves_survive_the_way_there_and_back()
+    {
+        for (int bits = 0; bits < 1 << 16; bits++)
+        {
+            float value = (float)BitConverter.UInt16BitsToHalf((ushort)bits);
+            if (!float.IsFinite(value)) continue;
+            Assert.That(VectorMath.ToHalf(Vector256.Create(value))[0], Is.EqualTo(bits), $"{value}");
+            Assert.That(BitConverter.SingleToUInt32Bits(VectorMath.FromHalf(Vector256.Create((int)(short)bits))[0]), Is.EqualTo(BitConverter.SingleToUInt32Bits(value)));
+        }
+    }
+
+    [Test]
+    public void Floats_are_rounded_to_halves_as_the_runtime_does()
+    {
+        foreach (float x in MatrixTests.Normal(2000, 4))
+            foreach (float value in (float[])[x, x * 1000, x * 1e-6f])
+                Assert.That(VectorMath.ToHalf(Vector256.Create(value))[0], Is.EqualTo(BitConverter.HalfToUInt16Bits((Half)value)), $"{value}");
+    }
+
+    [TestCase(8)]
+    [TestCase(32)]
+    [TestCase(40)]
+    public void Rotating_turns_pairs_by_their_angles_and_leaves_the_rest(int width)
+    {
+        float[] head = MatrixTests.Normal(64, 5), angles = [.. Enumerable.Range(0, width / 2).Select(i => MathF.Cos(i)), .. Enumerable.Range(0, width / 2).Select(i => MathF.Sin(i))];
+        float[] result = (float[])head.Clone();
+        fixed (float* r = result, a = angles) RowKernels.Rotate(r, a, width);
+        for (int i = 0; i < width / 2; i++)
+        {
+            (double x, double y) = (head[i], head[width / 2 + i]);
+            Assert.That(result[i], Is.EqualTo(x * Math.Cos(i) - y * Math.Sin(i)).Within(1e-6));
+            Assert.That(result[width / 2 + i], Is.EqualTo(x * Math.Sin(i) + y * Math.Cos(i)).Within(1e-6));
+        }
+        Assert.That(result[width..], Is.EqualTo(head[width..]));
+    }
+
+    [TestCase(0f)]
+    [TestCase(1e-40f)]
+    [TestCase(1f)]
+    [TestCase(3e38f)]
+    public void Quantized_activations_keep_sixteen_bits(float size)
+    {
+        float[] x = [.. MatrixTests.Normal(31, 6).Select(v => Math.Clamp(v, -1, 1) * size), size];
+        var codes = new short[32];
+        var scales = new float[1];
+        fixed (float* input = x, scale = scales)
+        fixed (short* code = codes) RowKernels.Quantize(input, code, scale, 32);
+        Assert.That(codes.Select(code => (double)code * scales[0]), Is.EqualTo(x.Select(v => (double)v)).Within(Math.Max(size / 65000.0, 1e-38)));
+    }
+
+    [Test]
+    public void A_number_that_is_not_finite_is_found_wherever_it_is([Values(0, 8, 15, 16, 20)] int index, [Values(float.NaN, float.PositiveInfinity)] float bad)
+    {
+        var x = new float[21];
+        fixed (float* p = x)
+        {
+            Assert.That(RowKernels.IsFinite(p, 21));
+            x[index] = bad;
+            Assert.That(RowKernels.IsFinite(p, 21), Is.False);
+        }
+    }
+}
