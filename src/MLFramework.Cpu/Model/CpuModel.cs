@@ -24,6 +24,7 @@ public sealed class CpuModel : IDisposable
         OutputNorm = reader.PaddedVector("output_norm.weight", sizes.EmbeddingLength);
         Output = new MatrixGroup(reader.Matrix(reader.Contains(OutputName) ? OutputName : EmbeddingName, sizes.VocabularySize, sizes.EmbeddingLength));
         reader.RefuseUnread();
+        PackedBytes = Layers.Sum(layer => layer.QueryKeyValue.Bytes + layer.AttentionOutput.Bytes + layer.GateUp.Bytes + layer.Down.Bytes) + Output.Bytes;
     }
 
     /// <summary><c>general.name</c>, or null.</summary>
@@ -42,7 +43,7 @@ public sealed class CpuModel : IDisposable
     public GgufMetadata Metadata { get; }
 
     /// <summary>Bytes of the packed matrices; the embeddings stay in the file.</summary>
-    public long PackedBytes => Layers.Sum(layer => layer.QueryKeyValue.Bytes + layer.AttentionOutput.Bytes + layer.GateUp.Bytes + layer.Down.Bytes) + Output.Bytes;
+    public long PackedBytes { get; }
 
     internal KernelSet Kernels { get; }
 

@@ -15,12 +15,19 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
 {
     private const int SharesPerMember = 8, MostItemsAtOnce = 16;
 
+    /// <summary>
+    /// Bytes of weights times rows below which one thread computes alone: about half a millisecond, in which dozens of barriers gain little, and on a busy
+    /// machine, where they wait for threads that are not running, lose a lot (measured: a factor of ten).
+    /// </summary>
+    public const long LeastSharedWork = 16 << 20;
+
     private readonly CpuModel _model;
     private readonly HyperParameters _sizes;
-    private readonly ComputeTeam _team;
+    private readonly ComputeTeam _team, _alone = new(1);
     private readonly PagedAttention _attention;
     private readonly Workspace _work;
     private readonly NativeBuffer<float>[] _scratch;
+    private readonly long _leastSharedWork;
     private PassPlan _plan = new();
     private ILogitsConsumer? _consumer;
     private CancellationToken _cancellationToken;
@@ -28,8 +35,10 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
     /// <param name="model">The model.</param>
     /// <param name="attention">Its keys and values.</param>
     /// <param name="team">Who computes.</param>
-    public ForwardPass(CpuModel model, PagedAttention attention, ComputeTeam team)
+    /// <param name="leastSharedWork">Bytes of weights times rows from which the whole team computes.</param>
+    public ForwardPass(CpuModel model, PagedAttention attention, ComputeTeam team, long leastSharedWork = LeastSharedWork)
     {
+        _leastSharedWork = leastSharedWork;
         (_model, _sizes, _attention, _team, _work) = (model, model.HyperParameters, attention, team, new Workspace(model));
         _scratch = [.. Enumerable.Range(0, team.Size).Select(_ => new NativeBuffer<float>(attention.ScratchLength(model.HyperParameters.ContextLength)))];
     }
@@ -44,7 +53,7 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
         if (plan.RowCount == 0) return;
         _work.Reserve(plan.RowCount, plan.OutputCount);
         (_plan, _consumer, _cancellationToken) = (plan, consumer, cancellationToken);
-        _team.Run(this);
+        (plan.RowCount * _model.PackedBytes < _leastSharedWork ? _alone : _team).Run(this);
     }
 
     /// <summary>Whether all that the last pass computed for a sequence was finite.</summary>
@@ -92,6 +101,7 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
 
     public void Dispose()
     {
+        _alone.Dispose();
         _work.Dispose();
         foreach (NativeBuffer<float> scratch in _scratch) scratch.Dispose();
     }

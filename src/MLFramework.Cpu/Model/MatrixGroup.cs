@@ -6,13 +6,19 @@ internal sealed unsafe class MatrixGroup : IDisposable
     private const int MostPanelsAtOnce = 16, SharesPerMember = 8;
 
     private readonly PackedMatrix[] _parts;
+    private readonly int[] _firstPanels;
     private readonly int _panels;
 
     /// <param name="parts">Matrices with the same number of columns.</param>
     public MatrixGroup(params PackedMatrix[] parts)
     {
         _parts = parts;
-        _panels = parts.Sum(part => part.PanelCount);
+        _firstPanels = new int[parts.Length];
+        for (int i = 0; i < parts.Length; i++)
+        {
+            _firstPanels[i] = _panels;
+            _panels += parts[i].PanelCount;
+        }
         NeedsCodes = parts.Any(part => part.Format == ActivationFormat.Int16);
     }
 
@@ -29,7 +35,7 @@ internal sealed unsafe class MatrixGroup : IDisposable
     public long Bytes => _parts.Sum(part => part.Bytes);
 
     /// <summary>Where a part's product begins.</summary>
-    public int Offset(int part) => _parts.Take(part).Sum(p => p.PanelCount) * PackedMatrix.PanelRows;
+    public int Offset(int part) => _firstPanels[part] * PackedMatrix.PanelRows;
 
     /// <summary>Multiplies together with the other members of a team. A barrier must follow.</summary>
     /// <param name="team">The team.</param>
@@ -40,12 +46,10 @@ internal sealed unsafe class MatrixGroup : IDisposable
         int grain = Math.Clamp(_panels / (SharesPerMember * team.Size), 1, MostPanelsAtOnce);
         while (team.TryTake(_panels, grain, out int first, out int end))
         {
-            int start = 0;
-            foreach (PackedMatrix part in _parts)
+            for (int i = 0; i < _parts.Length; i++)
             {
-                int from = Math.Max(first, start), to = Math.Min(end, start + part.PanelCount);
-                if (from < to) part.Multiply(input, output + start * PackedMatrix.PanelRows, OutputStride, from - start, to - start);
-                start += part.PanelCount;
+                int start = _firstPanels[i], from = Math.Max(first, start), to = Math.Min(end, start + _parts[i].PanelCount);
+                if (from < to) _parts[i].Multiply(input, output + Offset(i), OutputStride, from - start, to - start);
             }
         }
     }

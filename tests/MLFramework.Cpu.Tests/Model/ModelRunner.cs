@@ -12,7 +12,7 @@ internal sealed class ModelRunner : IDisposable
     {
         _team = new ComputeTeam(threads);
         _attention = model.Kernels.CreateAttention(model.AttentionShape, type, blocks);
-        _pass = new ForwardPass(model, _attention, _team);
+        _pass = new ForwardPass(model, _attention, _team, leastSharedWork: 0);
     }
 
     /// <summary>Runs of positions, each with its tokens, first position and blocks.</summary>
