@@ -4,16 +4,9 @@ using System.Runtime.Intrinsics;
 namespace MLFramework.Cpu;
 
 /// <summary>How a float weight is stored in a <see cref="FloatMatrix{TWeights, TSimd}"/>.</summary>
-internal unsafe interface IFloatWeights
-{
-    /// <summary>Bytes of a weight.</summary>
-    static abstract int Size { get; }
-
-    /// <summary>Writes a weight.</summary>
+internal unsafe interface IFloatWeights : IStoredFloat
+{    /// <summary>Writes a weight.</summary>
     static abstract void Store(byte* destination, float value);
-
-    /// <summary>Reads eight weights.</summary>
-    static abstract Vector256<float> Load<TSimd>(byte* source) where TSimd : struct, ISimd;
 }
 
 /// <summary>32-bit floats.</summary>
@@ -78,6 +71,7 @@ internal sealed unsafe class FloatMatrix<TWeights, TSimd> : PackedMatrix
 
     public override void Multiply(ActivationRows input, float* output, int outputStride, int firstPanel, int endPanel)
     {
+        int rowBytes = PanelRows * TWeights.Size;
         for (int panel = firstPanel; panel < endPanel; panel++)
         {
             byte* weights = Panel(panel);
@@ -85,8 +79,8 @@ internal sealed unsafe class FloatMatrix<TWeights, TSimd> : PackedMatrix
             int left = input.Count;
             for (; left >= 4; left -= 4, x += 4L * input.Stride, y += 4L * outputStride)
             {
-                MultiplyFour(weights, x, input.Stride, Columns, y, outputStride);
-                MultiplyFour(weights + 2 * GroupRows * TWeights.Size, x, input.Stride, Columns, y + 2 * GroupRows, outputStride);
+                FloatTile<TWeights, TSimd>.Multiply(weights, rowBytes, x, input.Stride, Columns, y, outputStride);
+                FloatTile<TWeights, TSimd>.Multiply(weights + rowBytes / 2, rowBytes, x, input.Stride, Columns, y + 2 * GroupRows, outputStride);
             }
             for (; left > 0; left--, x += input.Stride, y += outputStride) MultiplyOne(weights, x, Columns, y);
         }
@@ -111,38 +105,5 @@ internal sealed unsafe class FloatMatrix<TWeights, TSimd> : PackedMatrix
         sum1.Store(y + GroupRows);
         sum2.Store(y + 2 * GroupRows);
         sum3.Store(y + 3 * GroupRows);
-    }
-
-    /// <summary>Two groups of eight rows with four activations: eight chains keep two multiply-add units busy.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void MultiplyFour(byte* w, float* x, long stride, int columns, float* y, long outputStride)
-    {
-        Vector256<float> a0 = Vector256<float>.Zero, a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0, d0 = a0, d1 = a0;
-        float* xb = x + stride, xc = xb + stride, xd = xc + stride;
-        int group = GroupRows * TWeights.Size;
-        for (int k = 0; k < columns; k++, w += 4 * group)
-        {
-            Vector256<float> w0 = TWeights.Load<TSimd>(w), w1 = TWeights.Load<TSimd>(w + group);
-            Vector256<float> v = Vector256.Create(x[k]);
-            a0 = Vector256.FusedMultiplyAdd(w0, v, a0);
-            a1 = Vector256.FusedMultiplyAdd(w1, v, a1);
-            v = Vector256.Create(xb[k]);
-            b0 = Vector256.FusedMultiplyAdd(w0, v, b0);
-            b1 = Vector256.FusedMultiplyAdd(w1, v, b1);
-            v = Vector256.Create(xc[k]);
-            c0 = Vector256.FusedMultiplyAdd(w0, v, c0);
-            c1 = Vector256.FusedMultiplyAdd(w1, v, c1);
-            v = Vector256.Create(xd[k]);
-            d0 = Vector256.FusedMultiplyAdd(w0, v, d0);
-            d1 = Vector256.FusedMultiplyAdd(w1, v, d1);
-        }
-        a0.Store(y);
-        a1.Store(y + GroupRows);
-        b0.Store(y + outputStride);
-        b1.Store(y + outputStride + GroupRows);
-        c0.Store(y + 2 * outputStride);
-        c1.Store(y + 2 * outputStride + GroupRows);
-        d0.Store(y + 3 * outputStride);
-        d1.Store(y + 3 * outputStride + GroupRows);
     }
 }

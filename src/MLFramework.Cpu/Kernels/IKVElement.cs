@@ -3,13 +3,8 @@ using System.Runtime.Intrinsics;
 namespace MLFramework.Cpu;
 
 /// <summary>How eight keys or values are stored.</summary>
-internal unsafe interface IKVElement
+internal unsafe interface IKVElement : IStoredFloat
 {
-    /// <summary>Bytes of an element.</summary>
-    static abstract int Size { get; }
-
-    static abstract Vector256<float> Load<TSimd>(byte* source) where TSimd : struct, ISimd;
-
     /// <summary>Stores eight elements side by side.</summary>
     static abstract void Store(byte* destination, Vector256<float> values);
 

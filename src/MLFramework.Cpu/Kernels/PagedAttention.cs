@@ -135,7 +135,8 @@ internal sealed unsafe class PagedAttention<TElement, TSimd> : PagedAttention
         {
             int heads = Math.Min(HeadsPerTile, Shape.GroupSize - first);
             ScaleQueries(queries + first * length, heads * length, tile);
-            for (int block = 0; block < blockCount; block++) Score(Keys(layer, blocks[block], kvHead), tile, length, scores + block * BlockLength, stride);
+            for (int block = 0; block < blockCount; block++)
+                FloatTile<TElement, TSimd>.Multiply(Keys(layer, blocks[block], kvHead), BlockLength * TElement.Size, tile, length, length, scores + block * BlockLength, stride);
             for (int head = 0; head < HeadsPerTile; head++) inverses[head] = 1 / Exponentiate(scores + head * stride, positions, stride);
             for (int i = 0; i < length; i += Lanes) Sum(layer, kvHead, i, blocks, positions, scores, stride, results + i, length);
             for (int head = 0; head < heads; head++)
@@ -152,38 +153,6 @@ internal sealed unsafe class PagedAttention<TElement, TSimd> : PagedAttention
         Vector256<float> scale = Vector256.Create((float)(1 / Math.Sqrt(Shape.HeadLength)));
         for (int i = 0; i < count; i += Lanes) (Vector256.Load(queries + i) * scale).Store(tile + i);
         for (int i = count; i < HeadsPerTile * Shape.HeadLength; i += Lanes) Vector256<float>.Zero.Store(tile + i);
-    }
-
-    /// <summary>Scores of a tile's four queries at the 16 positions of a block: one chain of multiply-adds each, over the elements.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Score(byte* keys, float* queries, int length, float* scores, int stride)
-    {
-        Vector256<float> a0 = Vector256<float>.Zero, a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0, d0 = a0, d1 = a0;
-        float* qb = queries + length, qc = qb + length, qd = qc + length;
-        for (int i = 0; i < length; i++, keys += BlockLength * TElement.Size)
-        {
-            Vector256<float> k0 = TElement.Load<TSimd>(keys), k1 = TElement.Load<TSimd>(keys + Lanes * TElement.Size);
-            Vector256<float> q = Vector256.Create(queries[i]);
-            a0 = Vector256.FusedMultiplyAdd(k0, q, a0);
-            a1 = Vector256.FusedMultiplyAdd(k1, q, a1);
-            q = Vector256.Create(qb[i]);
-            b0 = Vector256.FusedMultiplyAdd(k0, q, b0);
-            b1 = Vector256.FusedMultiplyAdd(k1, q, b1);
-            q = Vector256.Create(qc[i]);
-            c0 = Vector256.FusedMultiplyAdd(k0, q, c0);
-            c1 = Vector256.FusedMultiplyAdd(k1, q, c1);
-            q = Vector256.Create(qd[i]);
-            d0 = Vector256.FusedMultiplyAdd(k0, q, d0);
-            d1 = Vector256.FusedMultiplyAdd(k1, q, d1);
-        }
-        a0.Store(scores);
-        a1.Store(scores + Lanes);
-        b0.Store(scores + stride);
-        b1.Store(scores + stride + Lanes);
-        c0.Store(scores + 2 * stride);
-        c1.Store(scores + 2 * stride + Lanes);
-        d0.Store(scores + 3 * stride);
-        d1.Store(scores + 3 * stride + Lanes);
     }
 
     /// <summary>Replaces scores by e to their distance from the largest.</summary>

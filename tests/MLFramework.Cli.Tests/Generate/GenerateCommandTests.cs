@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.Json;
 
 namespace MLFramework.Cli.Tests;
@@ -110,6 +111,26 @@ public class GenerateCommandTests
         (int exitCode, _, string error) = Shell.Mlf(new CancellationToken(canceled: true), "generate", Prompt);
         Assert.That(exitCode, Is.EqualTo(ExitCode.Interrupted));
         Assert.That(error, Does.Contain("interrupted"));
+    }
+
+    /// <summary>The kernels are one source over 256-bit vectors, which the runtime carries out with what there is: here with less and less.</summary>
+    [TestCase("DOTNET_EnableFMA")]
+    [TestCase("DOTNET_EnableAVX2")]
+    [TestCase("DOTNET_EnableAVX")]
+    [TestCase("DOTNET_EnableHWIntrinsic")]
+    [CancelAfter(120_000)]
+    public async Task Ids_and_log_probabilities_are_the_same_bits_with_an_instruction_set_switched_off(string variable, CancellationToken cancellationToken)
+    {
+        string[] args = ["generate", Prompt, "--json", "--logprobs", "5", "--max-tokens", "10"];
+        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "mlf.dll"), .. args]) { RedirectStandardOutput = true };
+        start.Environment[variable] = "0";
+        using Process process = Process.Start(start)!;
+        JsonElement without = JsonDocument.Parse(await process.StandardOutput.ReadToEndAsync(cancellationToken)).RootElement;
+        await process.WaitForExitAsync(cancellationToken);
+
+        JsonElement with = Generate(Prompt, "--logprobs", "5", "--max-tokens", "10");
+        Assert.That(process.ExitCode, Is.EqualTo(ExitCode.Success));
+        Assert.That(without.GetProperty("logprobs").GetRawText(), Is.EqualTo(with.GetProperty("logprobs").GetRawText()));
     }
 
     private static string Text(JsonElement document) => document.GetProperty("text").GetString()!;
