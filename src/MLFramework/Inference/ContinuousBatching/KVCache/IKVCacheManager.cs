@@ -2,7 +2,7 @@ namespace MLFramework.Inference.ContinuousBatching;
 
 /// <summary>Keeps the keys and values of running requests. Called by the scheduler's owner thread only.</summary>
 /// <remarks>
-/// <c>PagedKVCacheManager</c> is the implementation with KV blocks and prefix reuse; any other is treated as opaque memory:
+/// <see cref="PagedKVCacheManager"/> is the implementation with KV blocks and prefix reuse; any other is treated as opaque memory:
 /// it is asked for more as a request grows, and its requests share nothing.
 /// </remarks>
 public interface IKVCacheManager

@@ -1,7 +1,7 @@
 namespace MLFramework.Inference.ContinuousBatching;
 
 /// <summary>
-/// The requests of one iteration and, when a <c>BatchManager</c> made it, the plan of that iteration: which
+/// The requests of one iteration and, when a <see cref="BatchManager"/> made it, the plan of that iteration: which
 /// positions each request computes, and which KV blocks are copied first.
 /// </summary>
 /// <remarks>Not thread-safe: a batch has one owner, and an executor only reads it.</remarks>

@@ -88,7 +88,6 @@ public sealed partial class ContinuousBatchScheduler : IQueueOwner, IDisposable
         _estimator = new WaitEstimator(_time);
         _busy = new BusyShare(_time);
         var guarded = new GuardedMetrics(metrics, logger);
-        Metrics = metrics;
         _telemetry = new SchedulerTelemetry(ReadGauges, modelExecutor.ModelName);
         _runner = new ModelRunner(modelExecutor, configuration.IterationTimeoutMs, completionDetector.Tokenizer.GetVocabSize(), _time, logger);
         _finisher = new RequestFinisher(_queue, _batches, _capacity, _registry, _detector, _estimator, guarded, _telemetry, _time, logger);
@@ -111,8 +110,6 @@ public sealed partial class ContinuousBatchScheduler : IQueueOwner, IDisposable
 
     /// <summary>Requests that wait, preempted ones included.</summary>
     public int QueuedRequestCount => _queue.Count;
-
-    internal ISchedulerMetrics Metrics { get; }
 
     internal TimeProvider TimeProvider => _time;
 

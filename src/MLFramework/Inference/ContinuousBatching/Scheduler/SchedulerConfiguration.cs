@@ -35,7 +35,7 @@ public record class SchedulerConfiguration(
     /// <value>2.</value>
     public int MaxRetries { get; init; } = 2;
 
-    /// <summary>How long <c>StopAsync</c> lets accepted work finish when the caller does not say.</summary>
+    /// <summary>How long <see cref="ContinuousBatchScheduler.StopAsync"/> lets accepted work finish when the caller does not say.</summary>
     /// <value>30 seconds.</value>
     public TimeSpan StopTimeout { get; init; } = TimeSpan.FromSeconds(30);
 

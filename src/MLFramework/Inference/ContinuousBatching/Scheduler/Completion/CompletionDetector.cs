@@ -26,8 +26,6 @@ public class CompletionDetector
 
     internal ITokenizer Tokenizer { get; }
 
-    internal CompletionConfiguration Configuration => _configuration;
-
     /// <summary>
     /// Checks a request after its newest token, in this order: cancelled, token limit, end-of-sequence token, stop string, length of the response,
     /// repetition (if <see cref="CompletionConfiguration.EnableEarlyStopping"/>; reported as length).
