@@ -22,18 +22,6 @@ internal unsafe interface IIntegerWeights
     static abstract Vector256<short> LoadUpper<TSimd>(byte* block, int index) where TSimd : struct, ISimd;
 }
 
-/// <summary>Signed bytes.</summary>
-internal readonly unsafe struct ByteWeights : IIntegerWeights
-{
-    public static int Size => 256;
-
-    public static void Store(byte* block, int row, int column, sbyte value) => block[column / 2 * 16 + row * 2 + column % 2] = (byte)value;
-
-    public static Vector256<short> LoadLower<TSimd>(byte* block, int index) where TSimd : struct, ISimd => TSimd.Widen((sbyte*)block + index * 16);
-
-    public static Vector256<short> LoadUpper<TSimd>(byte* block, int index) where TSimd : struct, ISimd => TSimd.Widen((sbyte*)block + 128 + index * 16);
-}
-
 /// <summary>Four bits, −8 to 7: pair i in the low half of a byte, pair 8 + i in the high half.</summary>
 internal readonly unsafe struct NibbleWeights : IIntegerWeights
 {
@@ -74,7 +62,7 @@ internal sealed unsafe class IntegerMatrix<TWeights, TSimd> : PackedMatrix
         Parallel.For(0, PanelCount, panel =>
         {
             var codes = new sbyte[columns];
-            var scales = new float[columns / BlockLength];
+            var scales = new Half[columns / BlockLength];
             for (int lane = 0; lane < PanelRows && panel * PanelRows + lane < rows; lane++)
             {
                 readRow(panel * PanelRows + lane, codes, scales);
@@ -82,7 +70,7 @@ internal sealed unsafe class IntegerMatrix<TWeights, TSimd> : PackedMatrix
                 {
                     byte* group = Panel(panel) + (block * GroupsPerPanel + lane / GroupRows) * GroupBytes;
                     for (int i = 0; i < BlockLength; i++) TWeights.Store(group, lane % GroupRows, i, codes[block * BlockLength + i]);
-                    ((float*)(group + TWeights.Size))[lane % GroupRows] = scales[block];
+                    ((float*)(group + TWeights.Size))[lane % GroupRows] = (float)scales[block];
                 }
             }
         });
