@@ -3,16 +3,22 @@ using System.Text;
 
 namespace MLFramework.Cpu;
 
-/// <summary>Reads forward through the bytes of a GGUF header; every read is checked against the end of the file.</summary>
-internal unsafe ref struct GgufCursor(byte* start, long length)
+/// <summary>Reads forward through a GGUF header; every read is checked against the end of the file.</summary>
+internal ref struct GgufCursor(GgufSource source)
 {
+    /// <summary>Read ahead of what is asked for, as headers come in small pieces.</summary>
+    private const int BufferBytes = 64 << 10;
+
     private static readonly UTF8Encoding Strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
+
+    private byte[] _buffer = [];
+    private int _next, _end;
 
     /// <summary>Bytes read so far.</summary>
     public long Position { get; private set; }
 
     /// <summary>Bytes left in the file.</summary>
-    public readonly long Remaining => length - Position;
+    public readonly long Remaining => source.Length - Position;
 
     public byte ReadByte(string field) => Take(1, field)[0];
 
@@ -48,12 +54,24 @@ internal unsafe ref struct GgufCursor(byte* start, long length)
         }
     }
 
-    /// <summary>Bytes inside the mapping: copy what is kept.</summary>
+    /// <summary>The next bytes, valid until the cursor moves on.</summary>
     public ReadOnlySpan<byte> Take(int bytes, string field)
     {
         if (bytes > Remaining) throw new GgufException(field, $"is cut off: {bytes} bytes needed, {Remaining} left in the file");
-        var taken = new ReadOnlySpan<byte>(start + Position, bytes);
-        Position += bytes;
+        if (bytes > _end - _next) Fill(bytes);
+        ReadOnlySpan<byte> taken = _buffer.AsSpan(_next, bytes);
+        (_next, Position) = (_next + bytes, Position + bytes);
         return taken;
+    }
+
+    /// <summary>Reads on, so that at least <paramref name="bytes"/> bytes, which the file has, are in the buffer.</summary>
+    private void Fill(int bytes)
+    {
+        int kept = _end - _next;
+        byte[] buffer = bytes <= _buffer.Length ? _buffer : new byte[(int)Math.Min(Math.Max(bytes, BufferBytes), Remaining)];
+        _buffer.AsSpan(_next, kept).CopyTo(buffer);
+        int read = (int)Math.Min(buffer.Length - kept, Remaining - kept);
+        source.Read(Position + kept, buffer.AsSpan(kept, read));
+        (_buffer, _next, _end) = (buffer, 0, kept + read);
     }
 }

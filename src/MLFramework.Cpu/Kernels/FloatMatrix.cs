@@ -5,8 +5,12 @@ namespace MLFramework.Cpu;
 
 /// <summary>How a float weight is stored in a <see cref="FloatMatrix{TWeights, TSimd}"/>.</summary>
 internal unsafe interface IFloatWeights : IStoredFloat
-{    /// <summary>Writes a weight.</summary>
+{
+    /// <summary>Writes a weight.</summary>
     static abstract void Store(byte* destination, float value);
+
+    /// <summary>Reads a weight.</summary>
+    static abstract float Read(byte* source);
 }
 
 /// <summary>32-bit floats.</summary>
@@ -15,6 +19,8 @@ internal readonly unsafe struct SingleWeights : IFloatWeights
     public static int Size => 4;
 
     public static void Store(byte* destination, float value) => *(float*)destination = value;
+
+    public static float Read(byte* source) => *(float*)source;
 
     public static Vector256<float> Load<TSimd>(byte* source) where TSimd : struct, ISimd => Vector256.Load((float*)source);
 }
@@ -26,6 +32,8 @@ internal readonly unsafe struct HalfWeights : IFloatWeights
 
     public static void Store(byte* destination, float value) => *(Half*)destination = (Half)value;
 
+    public static float Read(byte* source) => (float)*(Half*)source;
+
     public static Vector256<float> Load<TSimd>(byte* source) where TSimd : struct, ISimd => VectorMath.FromHalf(TSimd.Widen((short*)source));
 }
 
@@ -35,6 +43,8 @@ internal readonly unsafe struct BrainWeights : IFloatWeights
     public static int Size => 2;
 
     public static void Store(byte* destination, float value) => *(ushort*)destination = (ushort)(BitConverter.SingleToUInt32Bits(value) >> 16);
+
+    public static float Read(byte* source) => BitConverter.UInt32BitsToSingle((uint)*(ushort*)source << 16);
 
     public static Vector256<float> Load<TSimd>(byte* source) where TSimd : struct, ISimd => (TSimd.Widen((ushort*)source) << 16).AsSingle();
 }
@@ -55,7 +65,7 @@ internal sealed unsafe class FloatMatrix<TWeights, TSimd> : PackedMatrix
     public FloatMatrix(int rows, int columns, WeightRowReader readRow)
         : base(rows, columns, (long)columns * PanelRows * TWeights.Size)
     {
-        Parallel.For(0, PanelCount, panel =>
+        PackWith(panel =>
         {
             var weights = new float[columns];
             for (int row = panel * PanelRows; row < Math.Min(rows, (panel + 1) * PanelRows); row++)
@@ -68,6 +78,12 @@ internal sealed unsafe class FloatMatrix<TWeights, TSimd> : PackedMatrix
     }
 
     public override ActivationFormat Format => ActivationFormat.Single;
+
+    public override void ReadRow(int row, Span<float> weights)
+    {
+        byte* source = Panel(row / PanelRows) + row % PanelRows * TWeights.Size;
+        for (int column = 0; column < Columns; column++) weights[column] = TWeights.Read(source + (long)column * PanelRows * TWeights.Size);
+    }
 
     public override void Multiply(ActivationRows input, float* output, int outputStride, int firstPanel, int endPanel)
     {

@@ -55,7 +55,7 @@ internal sealed record LayerWeights(
 
     private static unsafe NativeBuffer<float> ReadBias(WeightReader reader, Func<string, string> name, int queries, int keys, MatrixGroup group)
     {
-        var bias = new NativeBuffer<float>(group.OutputStride);
+        NativeBuffer<float> bias = reader.Buffer(group.OutputStride);
         (string Part, int Length)[] parts = [("attn_q.bias", queries), ("attn_k.bias", keys), ("attn_v.bias", keys)];
         for (int i = 0; i < parts.Length; i++)
             reader.Vector(name(parts[i].Part), parts[i].Length).CopyTo(new Span<float>(bias.Pointer + group.Offset(i), parts[i].Length));
