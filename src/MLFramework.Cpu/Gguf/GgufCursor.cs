@@ -39,10 +39,15 @@ internal ref struct GgufCursor(GgufSource source)
         return count <= (ulong)Array.MaxLength ? (int)count : throw new GgufException(field, $"is {count}, more than one array can hold");
     }
 
-    public string ReadString(string field, int maximumBytes)
+    public string ReadString(string field, int maximumBytes) => ReadString(field, index: -1, maximumBytes);
+
+    /// <summary>Reads a string that is an element of an array. Elements are many: their names are only put together for an error.</summary>
+    public string ReadString(string field, int index, int maximumBytes)
     {
-        ulong bytes = ReadUInt64($"{field}: length");
-        if (bytes > (ulong)maximumBytes) throw new GgufException($"{field}: length", $"is {bytes}, more than the {maximumBytes} allowed");
+        if (Remaining < sizeof(ulong)) field = Name(field, index) + ": length";
+        ulong bytes = ReadUInt64(field);
+        if (bytes > (ulong)maximumBytes) throw new GgufException($"{Name(field, index)}: length", $"is {bytes}, more than the {maximumBytes} allowed");
+        if (Remaining < (long)bytes) field = Name(field, index);
         ReadOnlySpan<byte> utf8 = Take((int)bytes, field);
         try
         {
@@ -50,7 +55,7 @@ internal ref struct GgufCursor(GgufSource source)
         }
         catch (DecoderFallbackException e)
         {
-            throw new GgufException(field, "is not valid UTF-8", innerException: e);
+            throw new GgufException(Name(field, index), "is not valid UTF-8", innerException: e);
         }
     }
 
@@ -63,6 +68,8 @@ internal ref struct GgufCursor(GgufSource source)
         (_next, Position) = (_next + bytes, Position + bytes);
         return taken;
     }
+
+    private static string Name(string field, int index) => index < 0 ? field : $"{field}[{index}]";
 
     /// <summary>Reads on, so that at least <paramref name="bytes"/> bytes, which the file has, are in the buffer.</summary>
     private void Fill(int bytes)

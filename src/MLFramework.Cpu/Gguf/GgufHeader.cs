@@ -123,7 +123,7 @@ internal sealed class GgufHeader
                 return GgufValue.OfArray(flags);
             case GgufValueType.String:
                 var strings = new string[cursor.ReadCount($"{field}: count", sizeof(ulong))];
-                for (int i = 0; i < strings.Length; i++) strings[i] = cursor.ReadString($"{field}[{i}]", MaximumStringBytes);
+                for (int i = 0; i < strings.Length; i++) strings[i] = cursor.ReadString(field, i, MaximumStringBytes);
                 return GgufValue.OfArray(strings);
             default: throw new GgufException(field, "is an array of arrays, which no known key needs");
         }
