@@ -176,9 +176,17 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
             {
                 int row = item / _sizes.KVHeads, kvHead = item % _sizes.KVHeads;
                 PlannedRow planned = _plan.Row(row);
-                _attention.Attend(
-                    index, kvHead, _work.Projection + (long)row * layer.QueryKeyValue.OutputStride + kvHead * groupLength, _plan.Blocks(planned), planned.Position + 1,
-                    Input(layer.AttentionOutput, row) + kvHead * groupLength, _scratch[member].Pointer);
+                var run = new QueryRun
+                {
+                    Queries = _work.Projection + (long)row * layer.QueryKeyValue.OutputStride + kvHead * groupLength,
+                    QueryStride = layer.QueryKeyValue.OutputStride,
+                    Position = planned.Position,
+                    Count = 1,
+                    Blocks = _plan.Blocks(planned),
+                    Output = Input(layer.AttentionOutput, row) + kvHead * groupLength,
+                    OutputStride = layer.AttentionOutput.InputStride,
+                };
+                _attention.Attend(index, kvHead, layer.Attention, run, _scratch[member].Pointer);
             }
     }
 

@@ -8,9 +8,10 @@ namespace MLFramework.Cpu;
 /// <param name="FeedForwardNorm">[embedding].</param>
 /// <param name="GateUp">Two matrices [feed-forward, embedding].</param>
 /// <param name="Down">[embedding, feed-forward].</param>
+/// <param name="Attention">What its queries see, and how.</param>
 internal sealed record LayerWeights(
     NativeBuffer<float> AttentionNorm, MatrixGroup QueryKeyValue, NativeBuffer<float>? QueryKeyValueBias, MatrixGroup AttentionOutput,
-    NativeBuffer<float> FeedForwardNorm, MatrixGroup GateUp, MatrixGroup Down) : IDisposable
+    NativeBuffer<float> FeedForwardNorm, MatrixGroup GateUp, MatrixGroup Down, AttentionRule Attention) : IDisposable
 {
     /// <summary>Reads a layer.</summary>
     /// <param name="reader">The file.</param>
@@ -32,7 +33,8 @@ internal sealed record LayerWeights(
             new MatrixGroup(reader.Matrix(Name("attn_output.weight"), embedding, queries)),
             reader.PaddedVector(Name("ffn_norm.weight"), embedding),
             new MatrixGroup(reader.Matrix(Name("ffn_gate.weight"), inner, embedding), reader.Matrix(Name("ffn_up.weight"), inner, embedding)),
-            new MatrixGroup(reader.Matrix(Name("ffn_down.weight"), embedding, inner)));
+            new MatrixGroup(reader.Matrix(Name("ffn_down.weight"), embedding, inner)),
+            AttentionRule.Standard(sizes.HeadLength));
     }
 
     public void Dispose()

@@ -69,6 +69,21 @@ public sealed unsafe class RowKernelsTests
     }
 
     [Test]
+    public void Hyperbolic_tangents_are_within_four_units_in_the_last_place()
+    {
+        for (float x = 1e-30f; x < 100; x *= 1.003f)
+            foreach (float signed in (float[])[x, -x])
+            {
+                float actual = VectorMath.Tanh(Vector256.Create(signed))[0];
+                double expected = Math.Tanh(signed);
+                Assert.That(Math.Abs(actual - expected), Is.LessThanOrEqualTo(4 * (MathF.BitIncrement((float)Math.Abs(expected)) - (float)Math.Abs(expected))), $"tanh {signed}");
+            }
+        Assert.That(VectorMath.Tanh(Vector256<float>.Zero)[0], Is.Zero);
+        Assert.That(VectorMath.Tanh(Vector256.Create(float.PositiveInfinity))[0], Is.EqualTo(1));
+        Assert.That(VectorMath.Tanh(Vector256.Create(float.NaN))[0], Is.NaN);
+    }
+
+    [Test]
     public void Halves_survive_the_way_there_and_back()
     {
         for (int bits = 0; bits < 1 << 16; bits++)
