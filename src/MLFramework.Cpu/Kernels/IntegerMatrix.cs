@@ -98,7 +98,7 @@ internal sealed unsafe class IntegerMatrix<TWeights, TSimd> : PackedMatrix
         }
     }
 
-    protected override void MultiplyTile(int panel, ActivationRows input, float* output, int outputStride)
+    protected override void MultiplyTile(int panel, ActivationRows input, float* output, int outputStride, bool prefetches)
     {
         int blocks = Columns / BlockLength, scaleStride = input.Stride / BlockLength;
         byte* weights = Panel(panel);
