@@ -10,7 +10,7 @@ internal sealed unsafe class ByteMatrix<TSimd, TFloats, TInts, TShorts> : Packed
     where TInts : struct
     where TShorts : struct
 {
-    private const int BlockLength = Padding.Unit, CodeBytes = PanelRows * BlockLength, BlockBytes = CodeBytes + PanelRows * sizeof(ushort), MostTokens = 6;
+    private const int BlockLength = Padding.Unit, CodeBytes = PanelRows * BlockLength, BlockBytes = CodeBytes + PanelRows * sizeof(ushort);
 
     /// <param name="rows">Number of rows.</param>
     /// <param name="columns">Number of columns, a multiple of 32.</param>
@@ -40,43 +40,31 @@ internal sealed unsafe class ByteMatrix<TSimd, TFloats, TInts, TShorts> : Packed
     /// <summary>Bytes of a vector of rows in a block.</summary>
     private static int GroupBytes => BlockLength * TSimd.Lanes;
 
-    public override void Multiply(ActivationRows input, float* output, int outputStride, int firstPanel, int endPanel)
+    protected override void MultiplyTile(int panel, ActivationRows input, float* output, int outputStride)
     {
-        int tiles = (input.Count + MostTokens - 1) / MostTokens;
-        for (int panel = firstPanel; panel < endPanel; panel++)
+        switch (input.Count)
         {
-            for (int tile = 0, row = 0; tile < tiles; tile++)
-            {
-                // As even as can be: tiles of one activation waste most of what they load.
-                int count = input.Count / tiles + (tile < input.Count % tiles ? 1 : 0);
-                float* y = output + (long)row * outputStride + panel * PanelRows, scales = input.Scales + (long)row * (input.Stride / BlockLength);
-                short* x = input.Codes + (long)row * input.Stride;
-                switch (count)
-                {
-                    case 1: Tiles<Four, One>(panel, x, input.Stride, scales, y, outputStride); break;
-                    case 2: Tiles<Four, Two>(panel, x, input.Stride, scales, y, outputStride); break;
-                    case 3: Tiles<Two, Three>(panel, x, input.Stride, scales, y, outputStride); break;
-                    case 4: Tiles<Two, Four>(panel, x, input.Stride, scales, y, outputStride); break;
-                    case 5: Tiles<Two, Five>(panel, x, input.Stride, scales, y, outputStride); break;
-                    default: Tiles<Two, Six>(panel, x, input.Stride, scales, y, outputStride); break;
-                }
-                row += count;
-            }
+            case 1: Multiply<Four, One>(panel, input, output, outputStride); break;
+            case 2: Multiply<Four, Two>(panel, input, output, outputStride); break;
+            case 3: Multiply<Two, Three>(panel, input, output, outputStride); break;
+            case 4: Multiply<Two, Four>(panel, input, output, outputStride); break;
+            case 5: Multiply<Two, Five>(panel, input, output, outputStride); break;
+            default: Multiply<Two, Six>(panel, input, output, outputStride); break;
         }
     }
 
-    /// <summary>Goes over a panel's rows.</summary>
-    private void Tiles<TGroups, TTokens>(int panel, short* x, int stride, float* scales, float* y, int outputStride)
+    private void Multiply<TGroups, TTokens>(int panel, ActivationRows input, float* output, int outputStride)
         where TGroups : struct, ITileSize
         where TTokens : struct, ITileSize
     {
         if (TGroups.Value * TSimd.Lanes > PanelRows)
         {
-            Tiles<Two, TTokens>(panel, x, stride, scales, y, outputStride);
+            Multiply<Two, TTokens>(panel, input, output, outputStride);
             return;
         }
+        byte* codes = Panel(panel);
         for (int row = 0; row < PanelRows; row += TGroups.Value * TSimd.Lanes)
             ByteTile<TSimd, TFloats, TInts, TShorts, TGroups, TTokens>.Multiply(
-                Panel(panel) + row * BlockLength, GroupBytes, (ushort*)(Panel(panel) + CodeBytes) + row, BlockBytes, x, stride, scales, Columns / BlockLength, y + row, outputStride);
+                codes + row * BlockLength, GroupBytes, (ushort*)(codes + CodeBytes) + row, BlockBytes, input.Codes, input.Stride, input.Scales, Columns / BlockLength, output + row, outputStride);
     }
 }

@@ -50,7 +50,7 @@ internal sealed unsafe class IntegerMatrix<TWeights, TSimd> : PackedMatrix
     where TWeights : struct, IIntegerWeights
     where TSimd : struct, ISimd
 {
-    private const int BlockLength = Padding.Unit, GroupsPerPanel = PanelRows / GroupRows, PairsPerHalf = 8;
+    private const int GroupRows = 8, BlockLength = Padding.Unit, GroupsPerPanel = PanelRows / GroupRows, PairsPerHalf = 8;
     private const int PrefetchBytes = 4096, CacheLine = 64;
 
     /// <param name="rows">Number of rows.</param>
@@ -81,22 +81,19 @@ internal sealed unsafe class IntegerMatrix<TWeights, TSimd> : PackedMatrix
     /// <summary>Bytes of 8 rows × 32 weights with their scales.</summary>
     private static int GroupBytes => TWeights.Size + GroupRows * sizeof(float);
 
-    public override void Multiply(ActivationRows input, float* output, int outputStride, int firstPanel, int endPanel)
+    protected override void MultiplyTile(int panel, ActivationRows input, float* output, int outputStride)
     {
         int blocks = Columns / BlockLength, scaleStride = input.Stride / BlockLength;
-        for (int panel = firstPanel; panel < endPanel; panel++)
+        byte* weights = Panel(panel);
+        short* x = input.Codes;
+        float* scales = input.Scales, y = output;
+        int left = input.Count;
+        for (; left >= 4; left -= 4, x += 4L * input.Stride, scales += 4L * scaleStride, y += 4L * outputStride)
         {
-            byte* weights = Panel(panel);
-            short* x = input.Codes;
-            float* scales = input.Scales, y = output + panel * PanelRows;
-            int left = input.Count;
-            for (; left >= 4; left -= 4, x += 4L * input.Stride, scales += 4L * scaleStride, y += 4L * outputStride)
-            {
-                MultiplyFour(weights, x, input.Stride, scales, scaleStride, blocks, y, outputStride);
-                MultiplyFour(weights + 2 * GroupBytes, x, input.Stride, scales, scaleStride, blocks, y + 2 * GroupRows, outputStride);
-            }
-            for (; left > 0; left--, x += input.Stride, scales += scaleStride, y += outputStride) MultiplyOne(weights, x, scales, blocks, y);
+            MultiplyFour(weights, x, input.Stride, scales, scaleStride, blocks, y, outputStride);
+            MultiplyFour(weights + 2 * GroupBytes, x, input.Stride, scales, scaleStride, blocks, y + 2 * GroupRows, outputStride);
         }
+        for (; left > 0; left--, x += input.Stride, scales += scaleStride, y += outputStride) MultiplyOne(weights, x, scales, blocks, y);
     }
 
     /// <summary>Four groups of eight rows with one activation.</summary>

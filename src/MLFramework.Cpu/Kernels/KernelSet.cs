@@ -41,11 +41,11 @@ internal sealed class KernelSet<TSimd, TVectors, TFloats, TInts, TShorts>(string
     where TInts : struct
     where TShorts : struct
 {
-    public override PackedMatrix PackSingles(int rows, int columns, WeightRowReader readRow) => new FloatMatrix<SingleWeights, TSimd>(rows, columns, readRow);
+    public override PackedMatrix PackSingles(int rows, int columns, WeightRowReader readRow) => new FloatMatrix<SingleWeights, TVectors, TFloats, TInts, TShorts>(rows, columns, readRow);
 
-    public override PackedMatrix PackHalves(int rows, int columns, WeightRowReader readRow) => new FloatMatrix<HalfWeights, TSimd>(rows, columns, readRow);
+    public override PackedMatrix PackHalves(int rows, int columns, WeightRowReader readRow) => new FloatMatrix<HalfWeights, TVectors, TFloats, TInts, TShorts>(rows, columns, readRow);
 
-    public override PackedMatrix PackBrains(int rows, int columns, WeightRowReader readRow) => new FloatMatrix<BrainWeights, TSimd>(rows, columns, readRow);
+    public override PackedMatrix PackBrains(int rows, int columns, WeightRowReader readRow) => new FloatMatrix<BrainWeights, TVectors, TFloats, TInts, TShorts>(rows, columns, readRow);
 
     public override PackedMatrix PackBytes(int rows, int columns, CodeRowReader readRow) => new ByteMatrix<TVectors, TFloats, TInts, TShorts>(rows, columns, readRow);
 
