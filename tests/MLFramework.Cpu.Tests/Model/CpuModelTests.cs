@@ -71,12 +71,12 @@ public sealed class CpuModelTests
     [TestCase("qwen2")]
     [TestCase("qwen3")]
     public void A_window_is_refused_where_the_family_knows_none(string architecture) =>
-        AssertRefused(new RandomModel(architecture) { Window = 16 }.Write(), $"{architecture}.attention.sliding_window", "16.*not supported for " + architecture);
+        AssertRefused(new SyntheticModel(architecture) { Window = 16 }.Write(), $"{architecture}.attention.sliding_window", "16.*not supported for " + architecture);
 
     [Test]
     public void A_window_as_long_as_the_context_is_none()
     {
-        using CpuModel model = TinyModels.Load(new RandomModel("qwen2") { Window = 64 }.Write());
+        using CpuModel model = TinyModels.Load(new SyntheticModel("qwen2") { Window = 64 }.Write());
         Assert.That(model.HyperParameters.SlidingWindow, Is.Null);
     }
 
@@ -90,21 +90,21 @@ public sealed class CpuModelTests
 
         static int?[] Windows(Action<Dictionary<string, object>>? change)
         {
-            using CpuModel model = TinyModels.Load(new RandomModel("gemma3") { Window = 16, Layers = 7, Change = change }.Write());
+            using CpuModel model = TinyModels.Load(new SyntheticModel("gemma3") { Window = 16, Layers = 7, Change = change }.Write());
             return [.. Enumerable.Range(0, 7).Select(model.HyperParameters.Window)];
         }
     }
 
     [Test]
     public void A_window_pattern_for_too_few_layers_is_refused() => AssertRefused(
-        new RandomModel("gemma3") { Window = 16, Layers = 3, Change = m => m["gemma3.attention.sliding_window_pattern"] = (bool[])[true, true] }.Write(),
+        new SyntheticModel("gemma3") { Window = 16, Layers = 3, Change = m => m["gemma3.attention.sliding_window_pattern"] = (bool[])[true, true] }.Write(),
         "gemma3.attention.sliding_window_pattern", "2 elements for 3 layers");
 
     [Test]
     public void Attention_of_gemma3_is_scaled_by_the_length_of_heads_and_in_the_largest_by_that_of_the_embedding()
     {
-        using CpuModel usual = TinyModels.Load(new RandomModel("gemma3") { HeadLength = 16 }.Write());
-        using CpuModel largest = TinyModels.Load(new RandomModel("gemma3") { HeadLength = 16, Layers = 62, Inner = 32 }.Write());
+        using CpuModel usual = TinyModels.Load(new SyntheticModel("gemma3") { HeadLength = 16 }.Write());
+        using CpuModel largest = TinyModels.Load(new SyntheticModel("gemma3") { HeadLength = 16, Layers = 62, Inner = 32 }.Write());
         Assert.That(usual.HyperParameters.AttentionScale, Is.EqualTo(0.25f));
         Assert.That(largest.HyperParameters.AttentionScale, Is.EqualTo((float)(1 / Math.Sqrt(8))));
     }

@@ -7,9 +7,9 @@ public sealed class ForwardPassTests
     /// <summary>Logits within the relative root mean square that 16-bit activations allow; types that are multiplied as floats lose less.</summary>
     [Test]
     public void Logits_are_those_of_a_reference_in_double_precision(
-        [ValueSource(typeof(RandomModel), nameof(RandomModel.Architectures))] string architecture, [ValueSource(typeof(TensorTypes), nameof(TensorTypes.All))] TensorType type)
+        [ValueSource(typeof(SyntheticModel), nameof(SyntheticModel.Architectures))] string architecture, [ValueSource(typeof(TensorTypes), nameof(TensorTypes.All))] TensorType type)
     {
-        var model = new RandomModel(architecture) { Type = type, Embedding = 256, Inner = 512, HeadLength = 64, Window = WindowOf(architecture), Layers = LayersOf(architecture) };
+        var model = new SyntheticModel(architecture) { Type = type, Embedding = 256, Inner = 512, HeadLength = 64, Window = WindowOf(architecture), Layers = LayersOf(architecture) };
         double tolerance = type is TensorType.F32 or TensorType.F16 or TensorType.BF16 ? 5e-6 : 2e-4;
         AssertNear(model, tolerance);
         if (type == TensorType.F32) AssertNear(model with { IsTied = true }, tolerance);
@@ -18,22 +18,22 @@ public sealed class ForwardPassTests
     [Test]
     public void Rotations_follow_base_scale_and_factors()
     {
-        AssertNear(new RandomModel("llama") { Change = m => m["llama.rope.freq_base"] = 500f });
-        AssertNear(new RandomModel("llama") { Change = m => (m["llama.rope.scaling.type"], m["llama.rope.scaling.factor"]) = ("linear", 4f) });
-        AssertNear(new RandomModel("llama") { Change = m => m["llama.rope.scaling.factor"] = 4f });
-        AssertNear(new RandomModel("llama") { Change = m => m["llama.rope.scale_linear"] = 4f });
-        AssertNear(new RandomModel("llama") { Change = m => (m["llama.rope.scaling.type"], m["llama.rope.scaling.factor"]) = ("none", 4f) });
-        AssertNear(new RandomModel("llama") { Extra = "rope_freqs.weight" });
-        AssertNear(new RandomModel("llama") { Change = m => m["llama.rope.dimension_count"] = 4 });
-        AssertNear(new RandomModel("phi3") { Change = m => m["phi3.rope.scaling.original_context_length"] = 64 });
-        AssertNear(new RandomModel("phi3") { Change = m => m["phi3.rope.scaling.type"] = "longrope" });
-        AssertNear(new RandomModel("gemma3") { Window = 16, Change = m => m["gemma3.rope.freq_base_swa"] = 500f });
+        AssertNear(new SyntheticModel("llama") { Change = m => m["llama.rope.freq_base"] = 500f });
+        AssertNear(new SyntheticModel("llama") { Change = m => (m["llama.rope.scaling.type"], m["llama.rope.scaling.factor"]) = ("linear", 4f) });
+        AssertNear(new SyntheticModel("llama") { Change = m => m["llama.rope.scaling.factor"] = 4f });
+        AssertNear(new SyntheticModel("llama") { Change = m => m["llama.rope.scale_linear"] = 4f });
+        AssertNear(new SyntheticModel("llama") { Change = m => (m["llama.rope.scaling.type"], m["llama.rope.scaling.factor"]) = ("none", 4f) });
+        AssertNear(new SyntheticModel("llama") { Extra = "rope_freqs.weight" });
+        AssertNear(new SyntheticModel("llama") { Change = m => m["llama.rope.dimension_count"] = 4 });
+        AssertNear(new SyntheticModel("phi3") { Change = m => m["phi3.rope.scaling.original_context_length"] = 64 });
+        AssertNear(new SyntheticModel("phi3") { Change = m => m["phi3.rope.scaling.type"] = "longrope" });
+        AssertNear(new SyntheticModel("gemma3") { Window = 16, Change = m => m["gemma3.rope.freq_base_swa"] = 500f });
     }
 
     [Test]
     public void Yarn_scales_slow_pairs_and_leaves_fast_ones([Values("llama", "qwen2", "qwen3")] string architecture, [Values(8f, 32f)] float betaFast)
     {
-        AssertNear(new RandomModel(architecture)
+        AssertNear(new SyntheticModel(architecture)
         {
             HeadLength = 32,
             Change = m =>
@@ -47,19 +47,19 @@ public sealed class ForwardPassTests
     }
 
     [Test]
-    public void Scores_and_logits_are_scaled_and_bounded_where_declared([ValueSource(typeof(RandomModel), nameof(RandomModel.Architectures))] string architecture)
+    public void Scores_and_logits_are_scaled_and_bounded_where_declared([ValueSource(typeof(SyntheticModel), nameof(SyntheticModel.Architectures))] string architecture)
     {
-        AssertNear(new RandomModel(architecture) { Change = m => m[$"{architecture}.final_logit_softcapping"] = 1.5f });
-        AssertNear(new RandomModel(architecture) { Change = m => m[$"{architecture}.attn_logit_softcapping"] = 0.5f });
-        AssertNear(new RandomModel(architecture) { Change = m => m[$"{architecture}.attention.scale"] = 0.7f });
+        AssertNear(new SyntheticModel(architecture) { Change = m => m[$"{architecture}.final_logit_softcapping"] = 1.5f });
+        AssertNear(new SyntheticModel(architecture) { Change = m => m[$"{architecture}.attn_logit_softcapping"] = 0.5f });
+        AssertNear(new SyntheticModel(architecture) { Change = m => m[$"{architecture}.attention.scale"] = 0.7f });
     }
 
     [Test]
     public void Queries_keys_and_values_can_have_biases_wherever_a_file_holds_them()
     {
-        var model = new RandomModel("llama") { Seed = 40 };
+        var model = new SyntheticModel("llama") { Seed = 40 };
         AssertNear(model with { HasQkvBias = true });
-        AssertNear(new RandomModel("qwen3") { HasQkvBias = true });
+        AssertNear(new SyntheticModel("qwen3") { HasQkvBias = true });
     }
 
     [Test]
@@ -78,12 +78,12 @@ public sealed class ForwardPassTests
     [Test]
     public void Logits_are_the_same_bits_in_any_chunking_batch_and_place_for_any_threads_and_instruction_set(
         [Values(TensorType.F32, TensorType.Q8_0, TensorType.Q4_0)] TensorType type, [Values] KVElementType kvType) =>
-        AssertSameBits(new RandomModel("llama") { Type = type }, kvType);
+        AssertSameBits(new SyntheticModel("llama") { Type = type }, kvType);
 
     [Test]
     public void Logits_of_every_family_are_the_same_bits_past_its_window_too(
-        [ValueSource(typeof(RandomModel), nameof(RandomModel.Architectures))] string architecture, [Values(1, 7, 16, 21)] int window) =>
-        AssertSameBits(new RandomModel(architecture) { Type = TensorType.Q8_0, Window = WindowOf(architecture) > 0 ? window : 0, Layers = LayersOf(architecture) }, KVElementType.F16);
+        [ValueSource(typeof(SyntheticModel), nameof(SyntheticModel.Architectures))] string architecture, [Values(1, 7, 16, 21)] int window) =>
+        AssertSameBits(new SyntheticModel(architecture) { Type = TensorType.Q8_0, Window = WindowOf(architecture) > 0 ? window : 0, Layers = LayersOf(architecture) }, KVElementType.F16);
 
     [Test]
     public void A_pass_that_is_cancelled_ends_and_the_next_is_right()
@@ -108,7 +108,7 @@ public sealed class ForwardPassTests
     /// <summary>One layer of gemma3 that sees everything, and one with a window after it.</summary>
     private static int LayersOf(string architecture) => architecture == "gemma3" ? 7 : 2;
 
-    private static void AssertNear(RandomModel random, double tolerance = 5e-6)
+    private static void AssertNear(SyntheticModel random, double tolerance = 5e-6)
     {
         byte[] file = random.Write();
         using CpuModel model = TinyModels.Load(file);
@@ -117,7 +117,7 @@ public sealed class ForwardPassTests
         Assert.That(RelativeError(runner.Run((Prompt, 0, [2, 0, 1]))[0], new ReferenceModel(gguf).Logits(Prompt)), Is.LessThan(tolerance));
     }
 
-    private static void AssertSameBits(RandomModel random, KVElementType kvType)
+    private static void AssertSameBits(SyntheticModel random, KVElementType kvType)
     {
         byte[] file = random.Write();
         float[]? expected = null;

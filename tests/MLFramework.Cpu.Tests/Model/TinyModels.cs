@@ -3,7 +3,7 @@ namespace MLFramework.Cpu.Tests;
 /// <summary>Random models of a few thousand weights.</summary>
 internal static class TinyModels
 {
-    public const int VocabularySize = RandomModel.VocabularySize;
+    public const int VocabularySize = SyntheticModel.VocabularySize;
 
     /// <summary>A model file.</summary>
     /// <param name="architecture">Its family.</param>
@@ -14,7 +14,7 @@ internal static class TinyModels
     /// <param name="extra">A vector of half a head to add.</param>
     public static byte[] Write(
         string architecture = "llama", TensorType type = TensorType.F32, bool isTied = false, Action<Dictionary<string, object>>? change = null, string? skip = null, string? extra = null) =>
-        new RandomModel(architecture) { Type = type, IsTied = isTied, Change = change, Skip = skip, Extra = extra }.Write();
+        new SyntheticModel(architecture) { Type = type, IsTied = isTied, Change = change, Skip = skip, Extra = extra }.Write();
 
     public static CpuModel Load(byte[] file, KernelSet? kernels = null, int? contextLength = null) => CpuModel.Load(GgufFile.FromMemory(file), kernels ?? KernelSet.Best, contextLength);
 }

@@ -2,7 +2,7 @@ namespace MLFramework.Cpu.Tests;
 
 /// <summary>A model of random weights with a vocabulary of bytes, as a GGUF file that llama.cpp reads too.</summary>
 /// <param name="Architecture">Its family: one of <see cref="Architectures"/>.</param>
-internal sealed record RandomModel(string Architecture)
+internal sealed record SyntheticModel(string Architecture)
 {
     public const int VocabularySize = 259;
 
