@@ -3,6 +3,11 @@ using System.Runtime.ExceptionServices;
 
 namespace MLFramework.Cpu;
 
+/// <summary>Rows of a tensor that are a matrix of their own.</summary>
+/// <param name="FirstRow">The first of them.</param>
+/// <param name="TensorRows">Rows of the tensor.</param>
+internal readonly record struct TensorPart(int FirstRow, int TensorRows);
+
 /// <summary>
 /// Takes the tensors of a model out of its file in two steps: first every tensor is looked up and checked, so that a wrong file is refused, and its memory
 /// need known, before any memory is taken; then <see cref="Pack"/> packs all matrices for the kernels.
@@ -62,6 +67,16 @@ internal sealed class WeightReader : IDisposable
     /// <summary>Takes memory for what is put together from several vectors.</summary>
     public NativeBuffer<float> Buffer(int length) => Own(new NativeBuffer<float>(length));
 
+    /// <summary>Reads a vector of numbers to divide by.</summary>
+    /// <exception cref="GgufException">It is missing, of another length, or holds something that is no positive finite number.</exception>
+    public float[] PositiveVector(string name, int length)
+    {
+        float[] values = Vector(name, length);
+        foreach (float value in values)
+            if (!(value > 0 && float.IsFinite(value))) throw Error(_file.GetTensor(name), $"holds {value}; its elements must be positive finite numbers");
+        return values;
+    }
+
     /// <summary>Reads a vector into memory padded with zeros.</summary>
     /// <exception cref="GgufException">It is missing or of another length.</exception>
     public unsafe NativeBuffer<float> PaddedVector(string name, int length)
@@ -76,11 +91,13 @@ internal sealed class WeightReader : IDisposable
     /// <param name="rows">Rows expected.</param>
     /// <param name="columns">Columns expected.</param>
     /// <param name="order">Which row of the tensor becomes a row of the matrix; null for the same.</param>
+    /// <param name="part">Where the matrix stands in a tensor that holds several, one below the other; null if it is all of it.</param>
     /// <exception cref="GgufException">It is missing or of another shape.</exception>
-    public PackedMatrix Matrix(string name, int rows, int columns, Func<int, int>? order = null)
+    public PackedMatrix Matrix(string name, int rows, int columns, Func<int, int>? order = null, TensorPart? part = null)
     {
-        GgufTensor tensor = Tensor(name, rows, columns);
-        int Source(int row) => order is null ? row : order(row);
+        GgufTensor tensor = Tensor(name, part?.TensorRows ?? rows, columns);
+        int firstRow = part?.FirstRow ?? 0;
+        int Source(int row) => firstRow + (order is null ? row : order(row));
         ReadOnlySpan<byte> Stored(int row) => _window.Value!.Row(tensor, Source(row));
         void Floats(int row, Span<float> weights) => Dequantizer.Dequantize(tensor.Type, Stored(row), weights);
         void Halves(int row, Span<float> weights)

@@ -42,12 +42,12 @@ public sealed class CpuModelLoadTests
     [TestCase(false)]
     public void Embeddings_are_those_of_the_file_whether_or_not_there_is_an_output_matrix_of_its_own(bool isTied)
     {
-        foreach (TensorType type in TensorTypes.All.Where(type => type.Layout().Length <= TinyModels.Embedding))
+        foreach (TensorType type in TensorTypes.All.Where(type => type.Layout().Length <= 32))
         {
             byte[] bytes = TinyModels.Write(type: type, isTied: isTied);
             using GgufFile file = GgufFile.FromMemory(bytes);
             using CpuModel model = TinyModels.Load(bytes);
-            float[] expected = new float[TinyModels.Embedding], actual = new float[TinyModels.Embedding];
+            float[] expected = new float[model.HyperParameters.EmbeddingLength], actual = new float[expected.Length];
             for (int token = 0; token < TinyModels.VocabularySize; token++)
             {
                 file.Dequantize(file.GetTensor("token_embd.weight"), token, expected);
@@ -94,14 +94,14 @@ public sealed class CpuModelLoadTests
         Load(path, 1, report => bytes = report.TotalBytes).Dispose();
         bool isLoading = false;
 
-        Assert.That(() => CpuModel.Load(GgufFile.Open(path), KernelSet.Best, new HostMachine(null, 1, bytes - 1), new Recorder(_ => isLoading = true)),
+        Assert.That(() => CpuModel.Load(GgufFile.Open(path), KernelSet.Best, contextLength: null, new HostMachine(null, 1, bytes - 1), new Recorder(_ => isLoading = true)),
             Throws.TypeOf<InsufficientMemoryException>().With.Message.Contains("GiB are available"));
         Assert.That(isLoading, Is.False);
-        Assert.That(() => CpuModel.Load(GgufFile.Open(path), KernelSet.Best, new HostMachine(null, 1, bytes)).Dispose(), Throws.Nothing);
+        Assert.That(() => CpuModel.Load(GgufFile.Open(path), KernelSet.Best, contextLength: null, new HostMachine(null, 1, bytes)).Dispose(), Throws.Nothing);
     }
 
     private static CpuModel Load(string path, int threads, Action<LoadProgress> report, CancellationToken cancellationToken = default) =>
-        CpuModel.Load(GgufFile.Open(path), KernelSet.Best, new HostMachine(null, threads, long.MaxValue), new Recorder(report), cancellationToken);
+        CpuModel.Load(GgufFile.Open(path), KernelSet.Best, contextLength: null, new HostMachine(null, threads, long.MaxValue), new Recorder(report), cancellationToken);
 
     private static int[] Generate(CpuModel model)
     {
