@@ -63,15 +63,13 @@ internal abstract unsafe class PagedAttention : IDisposable
     /// <param name="values">All heads of values.</param>
     public abstract void Store(int layer, int block, int offset, float* keys, float* values);
 
-    /// <summary>Attends from one position to itself and all before, for the query heads of one KV head.</summary>
+    /// <summary>Attends from each of some positions to itself and those before it that it sees, for the query heads of one KV head.</summary>
     /// <param name="layer">Layer.</param>
     /// <param name="kvHead">Head of keys and values.</param>
-    /// <param name="queries">The query heads of the group, side by side.</param>
-    /// <param name="blocks">The sequence's blocks.</param>
-    /// <param name="positions">Positions attended to, at least 1.</param>
-    /// <param name="output">Takes the query heads' results, side by side.</param>
+    /// <param name="rule">How products become weights.</param>
+    /// <param name="run">The queries, and where the results go.</param>
     /// <param name="scratch"><see cref="ScratchLength"/> floats.</param>
-    public abstract void Attend(int layer, int kvHead, float* queries, int* blocks, int positions, float* output, float* scratch);
+    public abstract void Attend(int layer, int kvHead, in AttentionRule rule, in QueryRun run, float* scratch);
 
     /// <summary>Copies a block, in all layers.</summary>
     public void CopyBlock(int source, int destination)
@@ -126,44 +124,67 @@ internal sealed unsafe class PagedAttention<TElement, TSimd> : PagedAttention
         }
     }
 
-    public override void Attend(int layer, int kvHead, float* queries, int* blocks, int positions, float* output, float* scratch)
+    public override void Attend(int layer, int kvHead, in AttentionRule rule, in QueryRun run, float* scratch)
     {
-        int length = Shape.HeadLength, blockCount = (positions + BlockLength - 1) / BlockLength, stride = blockCount * BlockLength;
+        for (int i = 0; i < run.Count; i++)
+            AttendFrom(run.Position + i, layer, kvHead, rule, run.Queries + i * run.QueryStride, run.Blocks, run.Output + i * run.OutputStride, scratch);
+    }
+
+    private void AttendFrom(int position, int layer, int kvHead, in AttentionRule rule, float* queries, int* blocks, float* output, float* scratch)
+    {
+        int firstBlock = rule.FirstSeen(position) / BlockLength, blockCount = position / BlockLength - firstBlock + 1, stride = blockCount * BlockLength;
+        int first = rule.FirstSeen(position) - firstBlock * BlockLength, end = position + 1 - firstBlock * BlockLength;
+        blocks += firstBlock;
+        int length = Shape.HeadLength;
         float* tile = scratch, results = tile + HeadsPerTile * length, scores = results + HeadsPerTile * length;
         float* inverses = stackalloc float[HeadsPerTile];
-        for (int first = 0; first < Shape.GroupSize; first += HeadsPerTile)
+        for (int firstHead = 0; firstHead < Shape.GroupSize; firstHead += HeadsPerTile)
         {
-            int heads = Math.Min(HeadsPerTile, Shape.GroupSize - first);
-            ScaleQueries(queries + first * length, heads * length, tile);
+            int heads = Math.Min(HeadsPerTile, Shape.GroupSize - firstHead);
+            ScaleQueries(queries + firstHead * length, heads * length, rule.Scale, tile);
             for (int block = 0; block < blockCount; block++)
                 FloatTile<TElement, TSimd>.Multiply(Keys(layer, blocks[block], kvHead), BlockLength * TElement.Size, tile, length, length, scores + block * BlockLength, stride);
-            for (int head = 0; head < HeadsPerTile; head++) inverses[head] = 1 / Exponentiate(scores + head * stride, positions, stride);
-            for (int i = 0; i < length; i += Lanes) Sum(layer, kvHead, i, blocks, positions, scores, stride, results + i, length);
+            for (int head = 0; head < HeadsPerTile; head++)
+            {
+                if (rule.SoftCap is { } cap) Cap(scores + head * stride, stride, cap);
+                inverses[head] = 1 / Exponentiate(scores + head * stride, first, end, stride);
+            }
+            for (int i = 0; i < length; i += Lanes) Sum(layer, kvHead, i, blocks, first, end, scores, stride, results + i, length);
             for (int head = 0; head < heads; head++)
             {
                 Vector256<float> inverse = Vector256.Create(inverses[head]);
-                for (int i = 0; i < length; i += Lanes) (Vector256.Load(results + head * length + i) * inverse).Store(output + (first + head) * length + i);
+                for (int i = 0; i < length; i += Lanes) (Vector256.Load(results + head * length + i) * inverse).Store(output + (firstHead + head) * length + i);
             }
         }
     }
 
-    /// <summary>Copies queries, divided by the root of their length, and fills the tile with zeros.</summary>
-    private void ScaleQueries(float* queries, int count, float* tile)
+    /// <summary>Copies queries, scaled, and fills the tile with zeros.</summary>
+    private void ScaleQueries(float* queries, int count, float factor, float* tile)
     {
-        Vector256<float> scale = Vector256.Create((float)(1 / Math.Sqrt(Shape.HeadLength)));
+        Vector256<float> scale = Vector256.Create(factor);
         for (int i = 0; i < count; i += Lanes) (Vector256.Load(queries + i) * scale).Store(tile + i);
         for (int i = count; i < HeadsPerTile * Shape.HeadLength; i += Lanes) Vector256<float>.Zero.Store(tile + i);
     }
 
+    /// <summary>Keeps scores softly between −cap and cap.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Cap(float* scores, int count, float cap)
+    {
+        Vector256<float> bound = Vector256.Create(cap);
+        for (int i = 0; i < count; i += Lanes) (VectorMath.Tanh(Vector256.Load(scores + i) / bound) * bound).Store(scores + i);
+    }
+
     /// <summary>Replaces scores by e to their distance from the largest.</summary>
     /// <param name="scores">The scores.</param>
-    /// <param name="positions">How many there are; those after become zero, whatever stale blocks held.</param>
+    /// <param name="first">The first that counts; those before become zero.</param>
+    /// <param name="end">One past the last that counts; those after become zero, whatever stale blocks held.</param>
     /// <param name="stride">How many there is room for, a multiple of 16.</param>
     /// <returns>The sum.</returns>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static float Exponentiate(float* scores, int positions, int stride)
+    private static float Exponentiate(float* scores, int first, int end, int stride)
     {
-        for (int i = positions; i < stride; i++) scores[i] = float.NegativeInfinity;
+        new Span<float>(scores, first).Fill(float.NegativeInfinity);
+        new Span<float>(scores + end, stride - end).Fill(float.NegativeInfinity);
         Vector256<float> largest = Vector256.Create(float.NegativeInfinity);
         for (int i = 0; i < stride; i += Lanes) largest = Vector256.Max(largest, Vector256.Load(scores + i));
         largest = Vector256.Create(VectorMath.Max(largest));
@@ -179,15 +200,15 @@ internal sealed unsafe class PagedAttention<TElement, TSimd> : PagedAttention
 
     /// <summary>Sums eight elements of the values, weighted, in the order of the positions, for a tile's four heads.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void Sum(int layer, int kvHead, int element, int* blocks, int positions, float* weights, int stride, float* result, int resultStride)
+    private void Sum(int layer, int kvHead, int element, int* blocks, int first, int end, float* weights, int stride, float* result, int resultStride)
     {
         Vector256<float> a = Vector256<float>.Zero, b = a, c = a, d = a;
         int rowBytes = Shape.HeadLength * TElement.Size;
-        for (int start = 0; start < positions; start += BlockLength)
+        for (int start = 0; start < end; start += BlockLength)
         {
-            byte* values = Values(layer, blocks[start / BlockLength], kvHead) + element * TElement.Size;
-            int end = Math.Min(start + BlockLength, positions);
-            for (int i = start; i < end; i++, values += rowBytes)
+            int blockFirst = Math.Max(start, first), blockEnd = Math.Min(start + BlockLength, end);
+            byte* values = Values(layer, blocks[start / BlockLength], kvHead) + element * TElement.Size + (blockFirst - start) * rowBytes;
+            for (int i = blockFirst; i < blockEnd; i++, values += rowBytes)
             {
                 Vector256<float> v = TElement.Load<TSimd>(values);
                 a = Vector256.FusedMultiplyAdd(v, Vector256.Create(weights[i]), a);

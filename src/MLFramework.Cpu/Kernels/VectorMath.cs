@@ -16,17 +16,8 @@ internal static class VectorMath
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> Exp(Vector256<float> x)
     {
-        Vector256<float> n = Round(x * Vector256.Create(1.44269504f));
-        Vector256<float> r = Vector256.FusedMultiplyAdd(n, Vector256.Create(-0.693359375f), x);
-        r = Vector256.FusedMultiplyAdd(n, Vector256.Create(2.12194440e-4f), r);
-        Vector256<float> p = Vector256.Create(1f / 5040);
-        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(1f / 720));
-        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(1f / 120));
-        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(1f / 24));
-        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(1f / 6));
-        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(0.5f));
-        p = Vector256.FusedMultiplyAdd(p, r, Vector256<float>.One);
-        p = Vector256.FusedMultiplyAdd(p, r, Vector256<float>.One);
+        Vector256<float> n = Round(x * Vector256.Create(Log2E)), r = Remainder(x, n);
+        Vector256<float> p = Vector256.FusedMultiplyAdd(ExpMinusOneOver(r), r, Vector256<float>.One);
         Vector256<float> scaled = (p.AsInt32() + (ToInt32(n) << 23)).AsSingle();
         return Vector256.ConditionalSelect(Vector256.LessThan(x, Vector256.Create(-87.3f)), Vector256<float>.Zero, scaled);
     }
@@ -36,6 +27,29 @@ internal static class VectorMath
     public static Vector256<float> Silu(Vector256<float> x) =>
         // Beyond 87 the sigmoid of −x is no normal number any more, and x times it as good as zero.
         x / (Vector256<float>.One + Exp(Vector256.Min(-x, Vector256.Create(87f))));
+
+    /// <summary>The hyperbolic tangent, within 4 units in the last place.</summary>
+    /// <remarks>(e^2x − 1) / (e^2x + 1), where e^2x − 1 = 2^n (e^r − 1) + (2^n − 1) cancels nothing near zero.</remarks>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Tanh(Vector256<float> x)
+    {
+        // From 10 on the nearest float is 1. Not Min: what is no number must stay none.
+        Vector256<float> magnitude = Vector256.Abs(x);
+        Vector256<float> y = Vector256.ConditionalSelect(Vector256.GreaterThan(magnitude, Vector256.Create(10f)), Vector256.Create(20f), magnitude + magnitude);
+        Vector256<float> n = Round(y * Vector256.Create(Log2E)), r = Remainder(y, n), power = ((ToInt32(n) << 23) + Vector256<float>.One.AsInt32()).AsSingle();
+        Vector256<float> e = Vector256.FusedMultiplyAdd(ExpMinusOneOver(r) * r, power, power - Vector256<float>.One);
+        return (e / (e + Vector256.Create(2f))) | (x & Vector256.Create(-0f));
+    }
+
+    /// <summary>x × (1 + tanh u) / 2 for u = √(2/π) (x + 0.044715 x³): the Gaussian error linear unit in its tanh form (Hendrycks and Gimpel, 2016).</summary>
+    /// <remarks>The same as x / (1 + e^−2u), which keeps its precision where tanh is near −1.</remarks>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Gelu(Vector256<float> x)
+    {
+        Vector256<float> cubed = Vector256.FusedMultiplyAdd(x * x, Vector256.Create(0.044715f), Vector256<float>.One) * x;
+        Vector256<float> exponent = cubed * Vector256.Create(-1.5957691216f); // −2 √(2/π)
+        return x / (Vector256<float>.One + Exp(Vector256.Min(exponent, Vector256.Create(87f))));
+    }
 
     /// <summary>Rounds to the nearest integer, ties to even, for |x| &lt; 2^22.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -69,6 +83,16 @@ internal static class VectorMath
     public static Vector256<float> FromHalf(Vector256<int> bits) =>
         ((bits << 13) & Vector256.Create(unchecked((int)0x8FFFE000))).AsSingle() * Vector256.Create(HalfScale);
 
+    /// <inheritdoc cref="FromHalf(Vector256{int})"/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> FromHalf(Vector512<int> bits) =>
+        ((bits << 13) & Vector512.Create(unchecked((int)0x8FFFE000))).AsSingle() * Vector512.Create(HalfScale);
+
+    /// <inheritdoc cref="FromHalf(Vector256{int})"/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> FromHalf(Vector128<int> bits) =>
+        ((bits << 13) & Vector128.Create(unchecked((int)0x8FFFE000))).AsSingle() * Vector128.Create(HalfScale);
+
     /// <summary>Floats as IEEE halves, rounded to nearest even; what is too large becomes the largest half. NaN becomes some number.</summary>
     /// <returns>The 16 bits of each.</returns>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -79,6 +103,26 @@ internal static class VectorMath
         magnitude += Vector256.Create(0xFFF) + ((magnitude >>> 13) & Vector256<int>.One);
         return ((magnitude >>> 13) & Vector256.Create(0x7FFF)) | sign;
     }
+
+    /// <summary>x − n ln 2, nearly exact.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<float> Remainder(Vector256<float> x, Vector256<float> n) =>
+        Vector256.FusedMultiplyAdd(n, Vector256.Create(2.12194440e-4f), Vector256.FusedMultiplyAdd(n, Vector256.Create(-0.693359375f), x));
+
+    /// <summary>(e^r − 1) / r for |r| ≤ ln 2 / 2.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<float> ExpMinusOneOver(Vector256<float> r)
+    {
+        Vector256<float> p = Vector256.Create(1f / 5040);
+        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(1f / 720));
+        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(1f / 120));
+        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(1f / 24));
+        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(1f / 6));
+        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(0.5f));
+        return Vector256.FusedMultiplyAdd(p, r, Vector256<float>.One);
+    }
+
+    private const float Log2E = 1.44269504f;
 
     private const float RoundingShift = 12582912; // 1.5 × 2^23: adding it leaves no bits for a fraction.
 }
