@@ -35,6 +35,12 @@ internal sealed class CpuRig : IDisposable
 
     public void Enqueue(Request request) => _scheduler.EnqueueAsync(request);
 
+    public void Start() => _scheduler.Start();
+
+    public Task StopAsync(TimeSpan timeout) => _scheduler.StopAsync(timeout);
+
+    public void WarmUp() => _executor.WarmUp();
+
     public void Iterate() => _scheduler.ExecuteIterationAsync().GetAwaiter().GetResult();
 
     /// <summary>Iterates until all have ended.</summary>

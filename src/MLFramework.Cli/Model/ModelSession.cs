@@ -50,10 +50,14 @@ internal sealed class ModelSession : IDisposable
     public ContinuousBatchSchedulerClient Client { get; }
 
     /// <summary>Loads a model and starts a scheduler for it.</summary>
+    /// <param name="settings">Which model, and how to run it.</param>
+    /// <param name="terminal">Where to show how loading goes on.</param>
+    /// <param name="cancellationToken">Ctrl+C.</param>
     /// <exception cref="UsageException">The file cannot be read or used, or the model has no such context.</exception>
-    public static ModelSession Start(ModelSettings settings)
+    /// <exception cref="OperationCanceledException">Ctrl+C.</exception>
+    public static ModelSession Start(ModelSettings settings, Terminal terminal, CancellationToken cancellationToken)
     {
-        CpuModel model = Load(settings.Path);
+        CpuModel model = ModelLoader.Load(settings.Path, terminal, cancellationToken);
         try
         {
             int limit = model.HyperParameters.ContextLength;
@@ -81,17 +85,5 @@ internal sealed class ModelSession : IDisposable
         _cache.Dispose();
         _executor.Dispose();
         Model.Dispose();
-    }
-
-    private static CpuModel Load(string path)
-    {
-        try
-        {
-            return CpuModel.Load(path);
-        }
-        catch (Exception e) when (e is GgufException or IOException or UnauthorizedAccessException or OutOfMemoryException)
-        {
-            throw new UsageException(e.Message, e);
-        }
     }
 }
