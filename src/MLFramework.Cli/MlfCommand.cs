@@ -19,6 +19,7 @@ internal static class MlfCommand
         root.Add(GenerateCommand.Create(terminal, cancellationToken));
         root.Add(ChatCommand.Create(terminal, cancellationToken));
         root.Add(InspectCommand.Create(terminal));
+        root.Add(MakeModelCommand.Create(terminal, cancellationToken));
         root.Add(SimulateCommand.Create(terminal, cancellationToken));
         root.SetAction(parsed => new HelpAction().Invoke(parsed));
 

@@ -27,8 +27,9 @@ internal static class SimulateCommand
         SimulationOptions options = OptionsFor(settings);
         SimulationReport report = ProgressDisplay.Watch(
             terminal,
+            "Simulating",
             load.Count,
-            progress => SimulationRun.Execute(load, options, progress, cancellationToken));
+            bar => SimulationRun.Execute(load, options, bar is null ? null : new SimulationProgressBar(bar), cancellationToken));
 
         if (settings.Json)
         {

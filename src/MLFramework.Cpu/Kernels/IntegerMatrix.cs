@@ -22,18 +22,6 @@ internal unsafe interface IIntegerWeights
     static abstract Vector256<short> LoadUpper<TSimd>(byte* block, int index) where TSimd : struct, ISimd;
 }
 
-/// <summary>Signed bytes.</summary>
-internal readonly unsafe struct ByteWeights : IIntegerWeights
-{
-    public static int Size => 256;
-
-    public static void Store(byte* block, int row, int column, sbyte value) => block[column / 2 * 16 + row * 2 + column % 2] = (byte)value;
-
-    public static Vector256<short> LoadLower<TSimd>(byte* block, int index) where TSimd : struct, ISimd => TSimd.Widen((sbyte*)block + index * 16);
-
-    public static Vector256<short> LoadUpper<TSimd>(byte* block, int index) where TSimd : struct, ISimd => TSimd.Widen((sbyte*)block + 128 + index * 16);
-}
-
 /// <summary>Four bits, −8 to 7: pair i in the low half of a byte, pair 8 + i in the high half.</summary>
 internal readonly unsafe struct NibbleWeights : IIntegerWeights
 {
@@ -62,7 +50,7 @@ internal sealed unsafe class IntegerMatrix<TWeights, TSimd> : PackedMatrix
     where TWeights : struct, IIntegerWeights
     where TSimd : struct, ISimd
 {
-    private const int BlockLength = Padding.Unit, GroupsPerPanel = PanelRows / GroupRows, PairsPerHalf = 8;
+    private const int GroupRows = 8, BlockLength = Padding.Unit, GroupsPerPanel = PanelRows / GroupRows, PairsPerHalf = 8;
     private const int PrefetchBytes = 4096, CacheLine = 64;
 
     /// <param name="rows">Number of rows.</param>
@@ -74,7 +62,7 @@ internal sealed unsafe class IntegerMatrix<TWeights, TSimd> : PackedMatrix
         Parallel.For(0, PanelCount, panel =>
         {
             var codes = new sbyte[columns];
-            var scales = new float[columns / BlockLength];
+            var scales = new Half[columns / BlockLength];
             for (int lane = 0; lane < PanelRows && panel * PanelRows + lane < rows; lane++)
             {
                 readRow(panel * PanelRows + lane, codes, scales);
@@ -82,7 +70,7 @@ internal sealed unsafe class IntegerMatrix<TWeights, TSimd> : PackedMatrix
                 {
                     byte* group = Panel(panel) + (block * GroupsPerPanel + lane / GroupRows) * GroupBytes;
                     for (int i = 0; i < BlockLength; i++) TWeights.Store(group, lane % GroupRows, i, codes[block * BlockLength + i]);
-                    ((float*)(group + TWeights.Size))[lane % GroupRows] = scales[block];
+                    ((float*)(group + TWeights.Size))[lane % GroupRows] = (float)scales[block];
                 }
             }
         });
@@ -93,22 +81,19 @@ internal sealed unsafe class IntegerMatrix<TWeights, TSimd> : PackedMatrix
     /// <summary>Bytes of 8 rows × 32 weights with their scales.</summary>
     private static int GroupBytes => TWeights.Size + GroupRows * sizeof(float);
 
-    public override void Multiply(ActivationRows input, float* output, int outputStride, int firstPanel, int endPanel)
+    protected override void MultiplyTile(int panel, ActivationRows input, float* output, int outputStride)
     {
         int blocks = Columns / BlockLength, scaleStride = input.Stride / BlockLength;
-        for (int panel = firstPanel; panel < endPanel; panel++)
+        byte* weights = Panel(panel);
+        short* x = input.Codes;
+        float* scales = input.Scales, y = output;
+        int left = input.Count;
+        for (; left >= 4; left -= 4, x += 4L * input.Stride, scales += 4L * scaleStride, y += 4L * outputStride)
         {
-            byte* weights = Panel(panel);
-            short* x = input.Codes;
-            float* scales = input.Scales, y = output + panel * PanelRows;
-            int left = input.Count;
-            for (; left >= 4; left -= 4, x += 4L * input.Stride, scales += 4L * scaleStride, y += 4L * outputStride)
-            {
-                MultiplyFour(weights, x, input.Stride, scales, scaleStride, blocks, y, outputStride);
-                MultiplyFour(weights + 2 * GroupBytes, x, input.Stride, scales, scaleStride, blocks, y + 2 * GroupRows, outputStride);
-            }
-            for (; left > 0; left--, x += input.Stride, scales += scaleStride, y += outputStride) MultiplyOne(weights, x, scales, blocks, y);
+            MultiplyFour(weights, x, input.Stride, scales, scaleStride, blocks, y, outputStride);
+            MultiplyFour(weights + 2 * GroupBytes, x, input.Stride, scales, scaleStride, blocks, y + 2 * GroupRows, outputStride);
         }
+        for (; left > 0; left--, x += input.Stride, scales += scaleStride, y += outputStride) MultiplyOne(weights, x, scales, blocks, y);
     }
 
     /// <summary>Four groups of eight rows with one activation.</summary>

@@ -1,19 +1,24 @@
+using System.Runtime.Intrinsics;
+
 namespace MLFramework.Cpu;
 
 /// <summary>The kernels of one instruction set. All sets give the same bits.</summary>
 internal abstract class KernelSet
 {
     /// <summary>AVX2 with fused multiply-add.</summary>
-    public static KernelSet Avx2 { get; } = new KernelSet<Avx2Simd>("AVX2");
+    public static KernelSet Avx2 { get; } = new KernelSet<Avx2Simd, Vectors256, Vector256<float>, Vector256<int>, Vector256<short>>("AVX2");
+
+    /// <summary>AVX-512.</summary>
+    public static KernelSet Avx512 { get; } = new KernelSet<Avx2Simd, Vectors512, Vector512<float>, Vector512<int>, Vector512<short>>("AVX-512");
 
     /// <summary>128-bit vectors of any machine.</summary>
-    public static KernelSet Portable { get; } = new KernelSet<PortableSimd>("portable");
+    public static KernelSet Portable { get; } = new KernelSet<PortableSimd, Vectors128, Vector128<float>, Vector128<int>, Vector128<short>>("portable");
 
     /// <summary>The fastest that this machine has.</summary>
-    public static KernelSet Best => Avx2Simd.IsSupported ? Avx2 : Portable;
+    public static KernelSet Best => Supported[0];
 
-    /// <summary>Those that this machine has.</summary>
-    public static KernelSet[] Supported => Avx2Simd.IsSupported ? [Avx2, Portable] : [Portable];
+    /// <summary>Those that this machine has, the fastest first.</summary>
+    public static KernelSet[] Supported => !Vectors256.IsSupported ? [Portable] : Vectors512.IsSupported ? [Avx512, Avx2, Portable] : [Avx2, Portable];
 
     public abstract PackedMatrix PackSingles(int rows, int columns, WeightRowReader readRow);
 
@@ -29,15 +34,20 @@ internal abstract class KernelSet
 }
 
 /// <inheritdoc/>
-internal sealed class KernelSet<TSimd>(string name) : KernelSet where TSimd : struct, ISimd
+internal sealed class KernelSet<TSimd, TVectors, TFloats, TInts, TShorts>(string name) : KernelSet
+    where TSimd : struct, ISimd
+    where TVectors : struct, ISimdVectors<TFloats, TInts, TShorts>
+    where TFloats : struct
+    where TInts : struct
+    where TShorts : struct
 {
-    public override PackedMatrix PackSingles(int rows, int columns, WeightRowReader readRow) => new FloatMatrix<SingleWeights, TSimd>(rows, columns, readRow);
+    public override PackedMatrix PackSingles(int rows, int columns, WeightRowReader readRow) => new FloatMatrix<SingleWeights, TVectors, TFloats, TInts, TShorts>(rows, columns, readRow);
 
-    public override PackedMatrix PackHalves(int rows, int columns, WeightRowReader readRow) => new FloatMatrix<HalfWeights, TSimd>(rows, columns, readRow);
+    public override PackedMatrix PackHalves(int rows, int columns, WeightRowReader readRow) => new FloatMatrix<HalfWeights, TVectors, TFloats, TInts, TShorts>(rows, columns, readRow);
 
-    public override PackedMatrix PackBrains(int rows, int columns, WeightRowReader readRow) => new FloatMatrix<BrainWeights, TSimd>(rows, columns, readRow);
+    public override PackedMatrix PackBrains(int rows, int columns, WeightRowReader readRow) => new FloatMatrix<BrainWeights, TVectors, TFloats, TInts, TShorts>(rows, columns, readRow);
 
-    public override PackedMatrix PackBytes(int rows, int columns, CodeRowReader readRow) => new IntegerMatrix<ByteWeights, TSimd>(rows, columns, readRow);
+    public override PackedMatrix PackBytes(int rows, int columns, CodeRowReader readRow) => new ByteMatrix<TVectors, TFloats, TInts, TShorts>(rows, columns, readRow);
 
     public override PackedMatrix PackNibbles(int rows, int columns, CodeRowReader readRow) => new IntegerMatrix<NibbleWeights, TSimd>(rows, columns, readRow);
 

@@ -27,6 +27,13 @@ internal readonly unsafe struct ActivationRows(float* values, short* codes, floa
 
     /// <summary>Elements from row to row.</summary>
     public int Stride { get; } = stride;
+
+    /// <summary>Some of the rows.</summary>
+    public ActivationRows Slice(int first, int length)
+    {
+        long offset = (long)first * Stride;
+        return new(Values + offset, Codes + offset, Scales + offset / Padding.Unit, length, Stride);
+    }
 }
 
 /// <summary>
@@ -38,8 +45,8 @@ internal abstract unsafe class PackedMatrix : IDisposable
     /// <summary>Rows of a panel.</summary>
     public const int PanelRows = Padding.Unit;
 
-    /// <summary>Rows that one vector holds.</summary>
-    protected const int GroupRows = 8;
+    /// <summary>Most activations that are multiplied at once: with two vectors of rows their sums fill the registers.</summary>
+    private const int MostTokens = 6;
 
     private readonly NativeBuffer<byte> _memory;
 
@@ -72,9 +79,29 @@ internal abstract unsafe class PackedMatrix : IDisposable
     /// <param name="outputStride">Floats from one product to the next.</param>
     /// <param name="firstPanel">First panel.</param>
     /// <param name="endPanel">One past the last panel.</param>
-    public abstract void Multiply(ActivationRows input, float* output, int outputStride, int firstPanel, int endPanel);
+    public void Multiply(ActivationRows input, float* output, int outputStride, int firstPanel, int endPanel)
+    {
+        int tiles = (input.Count + MostTokens - 1) / MostTokens;
+        for (int panel = firstPanel; panel < endPanel; panel++)
+        {
+            for (int tile = 0, first = 0; tile < tiles; tile++)
+            {
+                // Tiles as even as can be: one of a single activation wastes most of what it loads.
+                int count = input.Count / tiles + (tile < input.Count % tiles ? 1 : 0);
+                MultiplyTile(panel, input.Slice(first, count), output + (long)first * outputStride + panel * PanelRows, outputStride);
+                first += count;
+            }
+        }
+    }
 
     public void Dispose() => _memory.Dispose();
+
+    /// <summary>Multiplies a panel with 1 to <see cref="MostTokens"/> activations.</summary>
+    /// <param name="panel">Which panel.</param>
+    /// <param name="input">The activations.</param>
+    /// <param name="output">Takes the panel's 32 products with the first activation.</param>
+    /// <param name="outputStride">Floats from the products of one activation to those of the next.</param>
+    protected abstract void MultiplyTile(int panel, ActivationRows input, float* output, int outputStride);
 
     protected byte* Panel(int index) => _memory.Pointer + index * PanelBytes;
 }

@@ -73,6 +73,16 @@ internal static class VectorMath
     public static Vector256<float> FromHalf(Vector256<int> bits) =>
         ((bits << 13) & Vector256.Create(unchecked((int)0x8FFFE000))).AsSingle() * Vector256.Create(HalfScale);
 
+    /// <inheritdoc cref="FromHalf(Vector256{int})"/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> FromHalf(Vector512<int> bits) =>
+        ((bits << 13) & Vector512.Create(unchecked((int)0x8FFFE000))).AsSingle() * Vector512.Create(HalfScale);
+
+    /// <inheritdoc cref="FromHalf(Vector256{int})"/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> FromHalf(Vector128<int> bits) =>
+        ((bits << 13) & Vector128.Create(unchecked((int)0x8FFFE000))).AsSingle() * Vector128.Create(HalfScale);
+
     /// <summary>Floats as IEEE halves, rounded to nearest even; what is too large becomes the largest half. NaN becomes some number.</summary>
     /// <returns>The 16 bits of each.</returns>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

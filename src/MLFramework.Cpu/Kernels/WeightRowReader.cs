@@ -9,4 +9,4 @@ internal delegate void WeightRowReader(int row, Span<float> weights);
 /// <param name="row">Which row.</param>
 /// <param name="codes">Takes one integer per column.</param>
 /// <param name="scales">Takes one scale per block of 32 columns.</param>
-internal delegate void CodeRowReader(int row, Span<sbyte> codes, Span<float> scales);
+internal delegate void CodeRowReader(int row, Span<sbyte> codes, Span<Half> scales);

@@ -67,7 +67,12 @@ internal sealed class WeightReader(GgufFile file, KernelSet kernels)
             foreach (float weight in weights)
                 if (!float.IsFinite(weight)) throw Error(tensor, $"holds {weight} in row {Source(row)}; weights must be finite numbers");
         }
-        void Codes(int row, Span<sbyte> codes, Span<float> scales) => ReadCodes(tensor.Type, file.Rows(tensor, Source(row), 1), codes, scales);
+        void Codes(int row, Span<sbyte> codes, Span<Half> scales)
+        {
+            ReadCodes(tensor.Type, file.Rows(tensor, Source(row), 1), codes, scales);
+            foreach (Half scale in scales)
+                if (!Half.IsFinite(scale)) throw Error(tensor, $"holds a scale of {scale} in row {Source(row)}; scales must be finite numbers");
+        }
 
         try
         {
@@ -96,14 +101,14 @@ internal sealed class WeightReader(GgufFile file, KernelSet kernels)
 
     private GgufException Error(GgufTensor tensor, string problem) => new($"tensor '{tensor.Name}'", problem, file.Paths.ElementAtOrDefault(tensor.Shard));
 
-    private static void ReadCodes(TensorType type, ReadOnlySpan<byte> row, Span<sbyte> codes, Span<float> scales)
+    private static void ReadCodes(TensorType type, ReadOnlySpan<byte> row, Span<sbyte> codes, Span<Half> scales)
     {
         int blockBytes = type.Layout().Bytes;
         for (int index = 0; index < scales.Length; index++)
         {
             ReadOnlySpan<byte> block = row.Slice(index * blockBytes, blockBytes), nibbles = block[^16..];
             Span<sbyte> target = codes.Slice(index * BlockLength, BlockLength);
-            scales[index] = (float)BinaryPrimitives.ReadHalfLittleEndian(block);
+            scales[index] = BinaryPrimitives.ReadHalfLittleEndian(block);
             uint fifthBits = type == TensorType.Q5_0 ? BinaryPrimitives.ReadUInt32LittleEndian(block[2..]) : 0;
             for (int i = 0; i < BlockLength; i++)
             {

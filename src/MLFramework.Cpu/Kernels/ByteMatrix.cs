@@ -1,0 +1,70 @@
+namespace MLFramework.Cpu;
+
+/// <summary>
+/// 8-bit weights with a half as scale per 32. A block of a panel holds the weights of its 32 rows, one vector of rows after the other as
+/// [pair of columns][row][2], then their 32 scales: 1088 bytes, as many as in the file.
+/// </summary>
+internal sealed unsafe class ByteMatrix<TSimd, TFloats, TInts, TShorts> : PackedMatrix
+    where TSimd : struct, ISimdVectors<TFloats, TInts, TShorts>
+    where TFloats : struct
+    where TInts : struct
+    where TShorts : struct
+{
+    private const int BlockLength = Padding.Unit, CodeBytes = PanelRows * BlockLength, BlockBytes = CodeBytes + PanelRows * sizeof(ushort);
+
+    /// <param name="rows">Number of rows.</param>
+    /// <param name="columns">Number of columns, a multiple of 32.</param>
+    /// <param name="readRow">Writes a row; called from several threads.</param>
+    public ByteMatrix(int rows, int columns, CodeRowReader readRow)
+        : base(rows, columns, (long)(columns / BlockLength) * BlockBytes)
+    {
+        Parallel.For(0, PanelCount, panel =>
+        {
+            var codes = new sbyte[columns];
+            var scales = new Half[columns / BlockLength];
+            for (int lane = 0; lane < PanelRows && panel * PanelRows + lane < rows; lane++)
+            {
+                readRow(panel * PanelRows + lane, codes, scales);
+                for (int block = 0; block < scales.Length; block++)
+                {
+                    byte* target = Panel(panel) + (long)block * BlockBytes, pairs = target + lane / TSimd.Lanes * GroupBytes + lane % TSimd.Lanes * 2;
+                    for (int i = 0; i < BlockLength; i++) pairs[i / 2 * 2 * TSimd.Lanes + i % 2] = (byte)codes[block * BlockLength + i];
+                    ((Half*)(target + CodeBytes))[lane] = scales[block];
+                }
+            }
+        });
+    }
+
+    public override ActivationFormat Format => ActivationFormat.Int16;
+
+    /// <summary>Bytes of a vector of rows in a block.</summary>
+    private static int GroupBytes => BlockLength * TSimd.Lanes;
+
+    protected override void MultiplyTile(int panel, ActivationRows input, float* output, int outputStride)
+    {
+        switch (input.Count)
+        {
+            case 1: Multiply<Four, One>(panel, input, output, outputStride); break;
+            case 2: Multiply<Four, Two>(panel, input, output, outputStride); break;
+            case 3: Multiply<Two, Three>(panel, input, output, outputStride); break;
+            case 4: Multiply<Two, Four>(panel, input, output, outputStride); break;
+            case 5: Multiply<Two, Five>(panel, input, output, outputStride); break;
+            default: Multiply<Two, Six>(panel, input, output, outputStride); break;
+        }
+    }
+
+    private void Multiply<TGroups, TTokens>(int panel, ActivationRows input, float* output, int outputStride)
+        where TGroups : struct, ITileSize
+        where TTokens : struct, ITileSize
+    {
+        if (TGroups.Value * TSimd.Lanes > PanelRows)
+        {
+            Multiply<Two, TTokens>(panel, input, output, outputStride);
+            return;
+        }
+        byte* codes = Panel(panel);
+        for (int row = 0; row < PanelRows; row += TGroups.Value * TSimd.Lanes)
+            ByteTile<TSimd, TFloats, TInts, TShorts, TGroups, TTokens>.Multiply(
+                codes + row * BlockLength, GroupBytes, (ushort*)(codes + CodeBytes) + row, BlockBytes, input.Codes, input.Stride, input.Scales, Columns / BlockLength, output + row, outputStride);
+    }
+}

@@ -1,0 +1,56 @@
+namespace MLFramework.Cpu;
+
+/// <summary>
+/// The vectors of one instruction set, of whatever width: matrix kernels are written once against this. A lane computes the same bits at every width,
+/// because no operation mixes lanes.
+/// </summary>
+/// <typeparam name="TFloats">A vector of floats.</typeparam>
+/// <typeparam name="TInts">As many 32-bit integers.</typeparam>
+/// <typeparam name="TShorts">Twice as many 16-bit integers.</typeparam>
+internal unsafe interface ISimdVectors<TFloats, TInts, TShorts>
+    where TFloats : struct
+    where TInts : struct
+    where TShorts : struct
+{
+    /// <summary>Floats of a vector.</summary>
+    static abstract int Lanes { get; }
+
+    /// <summary>Vectors that fit the registers; kernels choose their tiles by it.</summary>
+    static abstract int Registers { get; }
+
+    /// <summary>Reads floats.</summary>
+    static abstract TFloats Load(float* source);
+
+    /// <summary>Reads finite IEEE halves as floats.</summary>
+    static abstract TFloats LoadHalves(ushort* source);
+
+    /// <summary>Reads brain floats as floats.</summary>
+    static abstract TFloats LoadBrains(ushort* source);
+
+    /// <summary>Writes floats.</summary>
+    static abstract void Store(TFloats values, float* destination);
+
+    /// <summary>The same float in every lane.</summary>
+    static abstract TFloats Create(float value);
+
+    /// <summary>a × b, rounded.</summary>
+    static abstract TFloats Multiply(TFloats a, TFloats b);
+
+    /// <summary>a × b + c, rounded once.</summary>
+    static abstract TFloats MultiplyAdd(TFloats a, TFloats b, TFloats c);
+
+    /// <summary>Integers as floats, rounded to nearest even.</summary>
+    static abstract TFloats ToFloats(TInts values);
+
+    /// <summary>Reads signed bytes as 16-bit integers.</summary>
+    static abstract TShorts Widen(sbyte* source);
+
+    /// <summary>The same pair of 16-bit integers in every lane.</summary>
+    static abstract TShorts CreatePairs(int pair);
+
+    /// <summary>Multiplies element by element and adds the two products of each lane to its sum.</summary>
+    static abstract TInts AddPairProducts(TInts sums, TShorts left, TShorts right);
+
+    /// <summary>Asks for a cache line that will soon be read; any address will do.</summary>
+    static abstract void Prefetch(byte* address);
+}

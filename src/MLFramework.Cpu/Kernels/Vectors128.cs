@@ -1,0 +1,42 @@
+using System.Runtime.Intrinsics;
+
+namespace MLFramework.Cpu;
+
+/// <summary>128-bit vectors of any machine, with its own instructions where <see cref="Vector128"/> knows them.</summary>
+internal readonly unsafe struct Vectors128 : ISimdVectors<Vector128<float>, Vector128<int>, Vector128<short>>
+{
+    public static int Lanes => Vector128<float>.Count;
+
+    public static int Registers => 16;
+
+    public static Vector128<float> Load(float* source) => Vector128.Load(source);
+
+    public static Vector128<float> LoadHalves(ushort* source) => VectorMath.FromHalf(Vector128.WidenLower(Vector128.CreateScalarUnsafe(*(long*)source).AsInt16()));
+
+    public static Vector128<float> LoadBrains(ushort* source) => (Vector128.WidenLower(Vector128.CreateScalarUnsafe(*(ulong*)source).AsUInt16()) << 16).AsSingle();
+
+    public static void Store(Vector128<float> values, float* destination) => values.Store(destination);
+
+    public static Vector128<float> Create(float value) => Vector128.Create(value);
+
+    public static Vector128<float> Multiply(Vector128<float> a, Vector128<float> b) => a * b;
+
+    public static Vector128<float> MultiplyAdd(Vector128<float> a, Vector128<float> b, Vector128<float> c) => Vector128.FusedMultiplyAdd(a, b, c);
+
+    public static Vector128<float> ToFloats(Vector128<int> values) => Vector128.ConvertToSingle(values);
+
+    public static Vector128<short> Widen(sbyte* source) => Vector128.WidenLower(Vector128.CreateScalarUnsafe(*(long*)source).AsSByte());
+
+    public static Vector128<short> CreatePairs(int pair) => Vector128.Create(pair).AsInt16();
+
+    public static Vector128<int> AddPairProducts(Vector128<int> sums, Vector128<short> left, Vector128<short> right)
+    {
+        Vector128<int> a = left.AsInt32(), b = right.AsInt32();
+        return sums + (a << 16 >> 16) * (b << 16 >> 16) + (a >> 16) * (b >> 16);
+    }
+
+    /// <summary>There is no portable prefetch; hardware does well without.</summary>
+    public static void Prefetch(byte* address)
+    {
+    }
+}

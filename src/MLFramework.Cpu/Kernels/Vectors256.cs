@@ -1,0 +1,38 @@
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
+namespace MLFramework.Cpu;
+
+/// <summary>256-bit vectors of AVX2 with fused multiply-add.</summary>
+internal readonly unsafe struct Vectors256 : ISimdVectors<Vector256<float>, Vector256<int>, Vector256<short>>
+{
+    public static bool IsSupported => Avx2.IsSupported && Fma.IsSupported;
+
+    public static int Lanes => Vector256<float>.Count;
+
+    public static int Registers => 16;
+
+    public static Vector256<float> Load(float* source) => Vector256.Load(source);
+
+    public static Vector256<float> LoadHalves(ushort* source) => VectorMath.FromHalf(Avx2.ConvertToVector256Int32((short*)source));
+
+    public static Vector256<float> LoadBrains(ushort* source) => (Avx2.ConvertToVector256Int32(source) << 16).AsSingle();
+
+    public static void Store(Vector256<float> values, float* destination) => values.Store(destination);
+
+    public static Vector256<float> Create(float value) => Vector256.Create(value);
+
+    public static Vector256<float> Multiply(Vector256<float> a, Vector256<float> b) => a * b;
+
+    public static Vector256<float> MultiplyAdd(Vector256<float> a, Vector256<float> b, Vector256<float> c) => Fma.MultiplyAdd(a, b, c);
+
+    public static Vector256<float> ToFloats(Vector256<int> values) => Avx.ConvertToVector256Single(values);
+
+    public static Vector256<short> Widen(sbyte* source) => Avx2.ConvertToVector256Int16(source);
+
+    public static Vector256<short> CreatePairs(int pair) => Vector256.Create(pair).AsInt16();
+
+    public static Vector256<int> AddPairProducts(Vector256<int> sums, Vector256<short> left, Vector256<short> right) => sums + Avx2.MultiplyAddAdjacent(left, right);
+
+    public static void Prefetch(byte* address) => Sse.Prefetch0(address);
+}

@@ -1,0 +1,38 @@
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
+namespace MLFramework.Cpu;
+
+/// <summary>512-bit vectors of AVX-512 (F and BW).</summary>
+internal readonly unsafe struct Vectors512 : ISimdVectors<Vector512<float>, Vector512<int>, Vector512<short>>
+{
+    public static bool IsSupported => Avx512F.IsSupported && Avx512BW.IsSupported;
+
+    public static int Lanes => Vector512<float>.Count;
+
+    public static int Registers => 32;
+
+    public static Vector512<float> Load(float* source) => Vector512.Load(source);
+
+    public static Vector512<float> LoadHalves(ushort* source) => VectorMath.FromHalf(Avx512F.ConvertToVector512Int32(Vector256.Load((short*)source)));
+
+    public static Vector512<float> LoadBrains(ushort* source) => (Avx512F.ConvertToVector512Int32(Vector256.Load(source)) << 16).AsSingle();
+
+    public static void Store(Vector512<float> values, float* destination) => values.Store(destination);
+
+    public static Vector512<float> Create(float value) => Vector512.Create(value);
+
+    public static Vector512<float> Multiply(Vector512<float> a, Vector512<float> b) => a * b;
+
+    public static Vector512<float> MultiplyAdd(Vector512<float> a, Vector512<float> b, Vector512<float> c) => Avx512F.FusedMultiplyAdd(a, b, c);
+
+    public static Vector512<float> ToFloats(Vector512<int> values) => Avx512F.ConvertToVector512Single(values);
+
+    public static Vector512<short> Widen(sbyte* source) => Avx512BW.ConvertToVector512Int16(Vector256.Load(source));
+
+    public static Vector512<short> CreatePairs(int pair) => Vector512.Create(pair).AsInt16();
+
+    public static Vector512<int> AddPairProducts(Vector512<int> sums, Vector512<short> left, Vector512<short> right) => sums + Avx512BW.MultiplyAddAdjacent(left, right);
+
+    public static void Prefetch(byte* address) => Sse.Prefetch0(address);
+}
