@@ -40,7 +40,7 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
     {
         _leastSharedWork = leastSharedWork;
         (_model, _sizes, _attention, _team, _work) = (model, model.HyperParameters, attention, team, new Workspace(model));
-        _scratch = [.. Enumerable.Range(0, team.Size).Select(_ => new NativeBuffer<float>(attention.ScratchLength(model.HyperParameters.ContextLength)))];
+        _scratch = [.. Enumerable.Range(0, team.Size).Select(_ => new NativeBuffer<float>(attention.ScratchLength))];
     }
 
     /// <summary>Computes a plan.</summary>
