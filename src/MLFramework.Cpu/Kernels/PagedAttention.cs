@@ -41,7 +41,10 @@ internal abstract unsafe class PagedAttention : IDisposable
     /// <summary>Most positions that a run of queries has.</summary>
     public abstract int RunLength { get; }
 
-    /// <summary>Floats of scratch that <see cref="Attend"/> needs.</summary>
+    /// <summary>Positions whose sums are computed apart from the others'; counted from position 0 of a sequence.</summary>
+    public abstract int SpanLength { get; }
+
+    /// <summary>Floats of scratch that attention needs.</summary>
     public abstract int ScratchLength { get; }
 
     /// <summary>Bytes of the panel of one head of keys, or values, in one block.</summary>
@@ -83,6 +86,26 @@ internal abstract unsafe class PagedAttention : IDisposable
     /// <param name="run">At most <see cref="RunLength"/> positions' queries, and where the results go.</param>
     /// <param name="scratch"><see cref="ScratchLength"/> floats.</param>
     public abstract void Attend(int layer, int kvHead, in AttentionRule rule, in QueryRun run, float* scratch);
+
+    /// <summary>As <see cref="Attend"/>, to the positions of one span only; whoever computes the last span then combines them.</summary>
+    /// <param name="layer">Layer.</param>
+    /// <param name="kvHead">Head of keys and values.</param>
+    /// <param name="rule">How products become weights.</param>
+    /// <param name="run">At most <see cref="RunLength"/> positions' queries.</param>
+    /// <param name="span">The span's number.</param>
+    /// <param name="partial">Takes <see cref="PartialLength"/> floats: the span's sums.</param>
+    /// <param name="scratch"><see cref="ScratchLength"/> floats.</param>
+    public abstract void AttendSpan(int layer, int kvHead, in AttentionRule rule, in QueryRun run, int span, float* partial, float* scratch);
+
+    /// <summary>Joins the sums of all spans of a run to its results: the same bits as those of <see cref="Attend"/>.</summary>
+    /// <param name="partials">The sums of span 0, then those of span 1, and so on. Changed.</param>
+    /// <param name="spans">Spans up to the last query's position.</param>
+    /// <param name="run">Where the results go.</param>
+    public abstract void CombineSpans(float* partials, int spans, in QueryRun run);
+
+    /// <summary>Floats of a span's sums.</summary>
+    /// <param name="count">Positions of the run.</param>
+    public int PartialLength(int count) => PartialSums.Length(count * Shape.GroupSize, PaddedLength(Shape.HeadLength));
 
     /// <summary>Copies a block, in all layers.</summary>
     public void CopyBlock(int source, int destination)

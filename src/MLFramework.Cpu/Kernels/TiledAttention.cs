@@ -47,8 +47,9 @@ internal sealed unsafe class TiledAttention<TElement, TSimd, TFloats, TInts, TSh
 
     public override int RunLength { get; }
 
-    public override int ScratchLength =>
-        _mostRows * (_length + 2 * Stride + 1) + 2 * PartialSums.Length(_mostRows, _padded);
+    public override int SpanLength => _grid.SpanLength;
+
+    public override int ScratchLength => _mostRows * (_length + 2 * Stride + 1) + 2 * PartialSums.Length(_mostRows, _padded);
 
     public override void Store(int layer, int block, int offset, float* keys, float* values)
     {
@@ -61,22 +62,32 @@ internal sealed unsafe class TiledAttention<TElement, TSimd, TFloats, TInts, TSh
 
     public override void Attend(int layer, int kvHead, in AttentionRule rule, in QueryRun run, float* scratch)
     {
-        int rows = run.Count * Shape.GroupSize, end = run.Position + run.Count, firstSpan = rule.FirstSeen(run.Position) / _grid.SpanLength, spans = (end + _grid.SpanLength - 1) / _grid.SpanLength;
-        float* totalMemory = scratch, spanMemory = totalMemory + PartialSums.Length(_mostRows, _padded), rest = spanMemory + PartialSums.Length(_mostRows, _padded);
-        PartialSums total = new(totalMemory, _mostRows, _padded), sums = new(spanMemory, _mostRows, _padded);
-        AttendSpan(layer, kvHead, rule, run, firstSpan, total, rest);
-        for (int span = firstSpan + 1; span < spans; span++)
+        int rows = run.Count * Shape.GroupSize, first = rule.FirstSeen(run.Position) / SpanLength, end = (run.Position + run.Count + SpanLength - 1) / SpanLength;
+        PartialSums total = new(scratch, rows, _padded), sums = new(scratch + PartialSums.Length(rows, _padded), rows, _padded);
+        scratch += 2 * PartialSums.Length(_mostRows, _padded);
+        AttendSpan(layer, kvHead, rule, run, first, total, scratch);
+        for (int span = first + 1; span < end; span++)
         {
-            AttendSpan(layer, kvHead, rule, run, span, sums, rest);
+            AttendSpan(layer, kvHead, rule, run, span, sums, scratch);
             Merge(total, sums, rows);
         }
         Finish(total, run);
     }
 
-    /// <summary>Attends to the positions of one span.</summary>
+    public override void AttendSpan(int layer, int kvHead, in AttentionRule rule, in QueryRun run, int span, float* partial, float* scratch) =>
+        AttendSpan(layer, kvHead, rule, run, span, new PartialSums(partial, run.Count * Shape.GroupSize, _padded), scratch);
+
+    public override void CombineSpans(float* partials, int spans, in QueryRun run)
+    {
+        int rows = run.Count * Shape.GroupSize;
+        var total = new PartialSums(partials, rows, _padded);
+        for (int span = 1; span < spans; span++) Merge(total, new PartialSums(partials + (long)span * PartialLength(run.Count), rows, _padded), rows);
+        Finish(total, run);
+    }
+
     private void AttendSpan(int layer, int kvHead, in AttentionRule rule, in QueryRun run, int span, PartialSums sums, float* scratch)
     {
-        int rows = run.Count * Shape.GroupSize, first = Math.Max(rule.FirstSeen(run.Position), span * _grid.SpanLength), end = Math.Min(run.Position + run.Count, (span + 1) * _grid.SpanLength);
+        int rows = run.Count * Shape.GroupSize, first = Math.Max(rule.FirstSeen(run.Position), span * SpanLength), end = Math.Min(run.Position + run.Count, (span + 1) * SpanLength);
         float* queries = scratch, scores = queries + _mostRows * _length, scaled = scores + _mostRows * Stride, factors = scaled + _mostRows * Stride;
         ScaleQueries(run, rule, queries);
         sums.Clear();

@@ -2,6 +2,11 @@ using System.Buffers.Binary;
 
 namespace MLFramework.Cpu;
 
+/// <summary>Rows of a tensor that are a matrix of their own.</summary>
+/// <param name="FirstRow">The first of them.</param>
+/// <param name="TensorRows">Rows of the tensor.</param>
+internal readonly record struct TensorPart(int FirstRow, int TensorRows);
+
 /// <summary>Takes the tensors of a model out of its file, checks their shapes and packs them for the kernels.</summary>
 /// <param name="file">The model.</param>
 /// <param name="kernels">Whose layout to pack for.</param>
@@ -41,6 +46,16 @@ internal sealed class WeightReader(GgufFile file, KernelSet kernels)
         return values;
     }
 
+    /// <summary>Reads a vector of numbers to divide by.</summary>
+    /// <exception cref="GgufException">It is missing, of another length, or holds something that is no positive finite number.</exception>
+    public float[] PositiveVector(string name, int length)
+    {
+        float[] values = Vector(name, length);
+        foreach (float value in values)
+            if (!(value > 0 && float.IsFinite(value))) throw Error(file.GetTensor(name), $"holds {value}; its elements must be positive finite numbers");
+        return values;
+    }
+
     /// <summary>Reads a vector into memory padded with zeros.</summary>
     /// <exception cref="GgufException">It is missing or of another length.</exception>
     public unsafe NativeBuffer<float> PaddedVector(string name, int length)
@@ -55,11 +70,13 @@ internal sealed class WeightReader(GgufFile file, KernelSet kernels)
     /// <param name="rows">Rows expected.</param>
     /// <param name="columns">Columns expected.</param>
     /// <param name="order">Which row of the tensor becomes a row of the matrix; null for the same.</param>
+    /// <param name="part">Where the matrix stands in a tensor that holds several, one below the other; null if it is all of it.</param>
     /// <exception cref="GgufException">It is missing, of another shape, or holds halves that are no finite numbers.</exception>
-    public PackedMatrix Matrix(string name, int rows, int columns, Func<int, int>? order = null)
+    public PackedMatrix Matrix(string name, int rows, int columns, Func<int, int>? order = null, TensorPart? part = null)
     {
-        GgufTensor tensor = Tensor(name, rows, columns);
-        int Source(int row) => order is null ? row : order(row);
+        GgufTensor tensor = Tensor(name, part?.TensorRows ?? rows, columns);
+        int firstRow = part?.FirstRow ?? 0;
+        int Source(int row) => firstRow + (order is null ? row : order(row));
         void Floats(int row, Span<float> weights) => file.Dequantize(tensor, Source(row), weights);
         void Halves(int row, Span<float> weights)
         {
