@@ -41,6 +41,16 @@ internal static class VectorMath
         return (e / (e + Vector256.Create(2f))) | (x & Vector256.Create(-0f));
     }
 
+    /// <summary>x × (1 + tanh u) / 2 for u = √(2/π) (x + 0.044715 x³): the Gaussian error linear unit in its tanh form (Hendrycks and Gimpel, 2016).</summary>
+    /// <remarks>The same as x / (1 + e^−2u), which keeps its precision where tanh is near −1.</remarks>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Gelu(Vector256<float> x)
+    {
+        Vector256<float> cubed = Vector256.FusedMultiplyAdd(x * x, Vector256.Create(0.044715f), Vector256<float>.One) * x;
+        Vector256<float> exponent = cubed * Vector256.Create(-1.5957691216f); // −2 √(2/π)
+        return x / (Vector256<float>.One + Exp(Vector256.Min(exponent, Vector256.Create(87f))));
+    }
+
     /// <summary>Rounds to the nearest integer, ties to even, for |x| &lt; 2^22.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> Round(Vector256<float> x) => x + Vector256.Create(RoundingShift) - Vector256.Create(RoundingShift);

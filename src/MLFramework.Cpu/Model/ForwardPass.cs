@@ -67,7 +67,8 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
         {
             _cancellationToken.ThrowIfCancellationRequested();
             LayerWeights layer = _model.Layers[index];
-            NormalizeRows(team, layer.AttentionNorm, layer.QueryKeyValue, addsDelta: index > 0);
+            if (index == 0) NormalizeRows(team, layer.AttentionNorm, layer.QueryKeyValue);
+            else AddAndNormalizeRows(team, _model.Layers[index - 1].FeedForwardPostNorm, layer.AttentionNorm, layer.QueryKeyValue);
             team.Barrier();
             layer.QueryKeyValue.Multiply(team, Inputs(layer.QueryKeyValue, _plan.RowCount), _work.Projection);
             team.Barrier();
@@ -82,7 +83,7 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
             }
             layer.AttentionOutput.Multiply(team, Inputs(layer.AttentionOutput, _plan.RowCount), _work.Delta);
             team.Barrier();
-            NormalizeRows(team, layer.FeedForwardNorm, layer.GateUp, addsDelta: true);
+            AddAndNormalizeRows(team, layer.AttentionPostNorm, layer.FeedForwardNorm, layer.GateUp);
             team.Barrier();
             layer.GateUp.Multiply(team, Inputs(layer.GateUp, _plan.RowCount), _work.Projection);
             team.Barrier();
@@ -96,7 +97,7 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
         _model.Output.Multiply(team, Inputs(_model.Output, _plan.OutputCount), _work.Logits);
         team.Barrier();
         while (team.TryTake(_plan.OutputCount, 1, out int output, out _))
-            _consumer!.Consume(member, output, new Span<float>(_work.Logits + (long)output * _model.Output.OutputStride, _sizes.VocabularySize));
+            ConsumeLogits(member, output);
     }
 
     public void Dispose()
@@ -108,41 +109,49 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
 
     private void EmbedRows(ComputeTeam team)
     {
-        int pairs = _sizes.RotaryLength / 2;
         while (team.TryTake(_plan.RowCount, 1, out int row, out _))
         {
             PlannedRow planned = _plan.Row(row);
-            float* residual = Residual(row), angles = _work.Angles + (long)row * _sizes.RotaryLength;
+            float* residual = Residual(row);
             new Span<float>(residual, _work.ResidualStride).Clear();
             _model.Embed(planned.Token, new Span<float>(residual, _sizes.EmbeddingLength));
-            for (int pair = 0; pair < pairs; pair++)
-            {
-                (double sine, double cosine) = Math.SinCos(planned.Position * _model.RotaryFrequencies[pair]);
-                (angles[pair], angles[pairs + pair]) = ((float)cosine, (float)sine);
-            }
+            if (_sizes.EmbeddingScale != 1) RowKernels.Scale(residual, _sizes.EmbeddingScale, _work.ResidualStride);
+            _model.Rotary.Write(planned.Position, new Span<float>(Angles(_work.Angles, row), _sizes.RotaryLength));
+            _model.LocalRotary?.Write(planned.Position, new Span<float>(Angles(_work.LocalAngles, row), _sizes.RotaryLength));
             _work.IsFinite[row] = true;
         }
     }
 
-    /// <summary>Adds what the last phase computed, if anything, and normalizes for the next.</summary>
-    private void NormalizeRows(ComputeTeam team, NativeBuffer<float> norm, MatrixGroup next, bool addsDelta)
+    private void NormalizeRows(ComputeTeam team, NativeBuffer<float> norm, MatrixGroup next)
+    {
+        while (team.TryTake(_plan.RowCount, 1, out int row, out _)) Normalize(row, row, norm, next);
+    }
+
+    /// <summary>Adds what the last phase computed to the residual stream, and normalizes that for the next.</summary>
+    private void AddAndNormalizeRows(ComputeTeam team, NativeBuffer<float>? postNorm, NativeBuffer<float> norm, MatrixGroup next)
     {
         while (team.TryTake(_plan.RowCount, 1, out int row, out _))
         {
-            if (addsDelta) RowKernels.Add(Residual(row), Delta(row), _work.ResidualStride);
+            AddDelta(row, postNorm);
             Normalize(row, row, norm, next);
         }
     }
 
-    /// <summary>As <see cref="NormalizeRows"/>, for the rows whose logits are wanted; their input stands in the order of the outputs.</summary>
+    /// <summary>As <see cref="AddAndNormalizeRows"/>, for the rows whose logits are wanted; their input stands in the order of the outputs.</summary>
     private void FinishRows(ComputeTeam team)
     {
         while (team.TryTake(_plan.OutputCount, 1, out int output, out _))
         {
             int row = _plan.OutputRow(output);
-            RowKernels.Add(Residual(row), Delta(row), _work.ResidualStride);
+            AddDelta(row, _model.Layers[^1].FeedForwardPostNorm);
             Normalize(row, output, _model.OutputNorm, _model.Output);
         }
+    }
+
+    private void AddDelta(int row, NativeBuffer<float>? postNorm)
+    {
+        if (postNorm is not null) _work.IsFinite[row] &= RowKernels.RmsNorm(Delta(row), postNorm.Pointer, Delta(row), _sizes.EmbeddingLength, _sizes.NormEpsilon);
+        RowKernels.Add(Residual(row), Delta(row), _work.ResidualStride);
     }
 
     private void Normalize(int row, int inputRow, NativeBuffer<float> norm, MatrixGroup next)
@@ -155,11 +164,14 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
     {
         MatrixGroup group = layer.QueryKeyValue;
         int keys = group.Offset(1), values = group.Offset(2), head = _sizes.HeadLength;
+        float* rotaryAngles = _model.LocalRotary is not null && _sizes.Window(index) is not null ? _work.LocalAngles : _work.Angles;
         while (team.TryTake(_plan.RowCount, 1, out int row, out _))
         {
             PlannedRow planned = _plan.Row(row);
-            float* projection = _work.Projection + (long)row * group.OutputStride, angles = _work.Angles + (long)row * _sizes.RotaryLength;
+            float* projection = _work.Projection + (long)row * group.OutputStride, angles = Angles(rotaryAngles, row);
             if (layer.QueryKeyValueBias is { } bias) RowKernels.Add(projection, bias.Pointer, group.OutputStride);
+            if (layer.QueryNorm is { } queryNorm) _work.IsFinite[row] &= RowKernels.NormalizeHeads(projection, queryNorm.Pointer, _sizes.Heads, head, _sizes.NormEpsilon);
+            if (layer.KeyNorm is { } keyNorm) _work.IsFinite[row] &= RowKernels.NormalizeHeads(projection + keys, keyNorm.Pointer, _sizes.KVHeads, head, _sizes.NormEpsilon);
             for (int i = 0; i < _sizes.Heads; i++) RowKernels.Rotate(projection + i * head, angles, _sizes.RotaryLength);
             for (int i = 0; i < _sizes.KVHeads; i++) RowKernels.Rotate(projection + keys + i * head, angles, _sizes.RotaryLength);
             int block = _plan.Blocks(planned)[planned.Position / PagedAttention.BlockLength];
@@ -201,9 +213,17 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
         while (team.TryTake(_plan.RowCount, 1, out int row, out _))
         {
             float* gate = _work.Projection + (long)row * layer.GateUp.OutputStride;
-            RowKernels.SwiGlu(gate, gate + up, Input(layer.Down, row), layer.Down.InputStride);
+            if (_model.GateActivation == GateActivation.Silu) RowKernels.SwiGlu(gate, gate + up, Input(layer.Down, row), layer.Down.InputStride);
+            else RowKernels.GeGlu(gate, gate + up, Input(layer.Down, row), layer.Down.InputStride);
             Quantize(layer.Down, row);
         }
+    }
+
+    private void ConsumeLogits(int member, int output)
+    {
+        float* logits = _work.Logits + (long)output * _model.Output.OutputStride;
+        if (_sizes.LogitSoftCap is { } cap) RowKernels.SoftCap(logits, cap, _model.Output.OutputStride);
+        _consumer!.Consume(member, output, new Span<float>(logits, _sizes.VocabularySize));
     }
 
     private void Quantize(MatrixGroup next, int row)
@@ -214,6 +234,8 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
     }
 
     private ActivationRows Inputs(MatrixGroup group, int count) => new(_work.Input, _work.Codes, _work.Scales, count, group.InputStride);
+
+    private float* Angles(float* ofAllRows, int row) => ofAllRows + (long)row * _sizes.RotaryLength;
 
     private float* Residual(int row) => _work.Residual + (long)row * _work.ResidualStride;
 
