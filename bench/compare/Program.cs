@@ -6,6 +6,8 @@ var root = new RootCommand("Measures MLFramework against llama.cpp on the same G
 new SpeedCommand().AddTo(root);
 root.Add(new FidelityCommand().Create());
 root.Add(new GreedyCommand().Create());
+root.Add(new CeilingsCommand().Create());
+root.Add(new AttentionCommand().Create());
 try
 {
     return root.Parse(args).Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
