@@ -8,6 +8,7 @@ root.Add(new FidelityCommand().Create());
 root.Add(new GreedyCommand().Create());
 root.Add(new CeilingsCommand().Create());
 root.Add(new AttentionCommand().Create());
+root.Add(new FootprintCommand().Create());
 try
 {
     return root.Parse(args).Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });

@@ -39,7 +39,7 @@ internal sealed class FidelityCommand
         void Show(FidelityRow row)
         {
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {row.Model} | {row.Type} | {row.Own:E2} | {row.Peer:E2} | {row.OwnSingles:E2} | {row.PeerSingles:E2} |"));
-            if (row.Own > row.Peer) farther++;
+            if (!(row.Own <= row.Peer)) farther++; // also if it is not a number
         }
 
         if (parsed.GetValue(_models) is { Length: > 0 } models)
