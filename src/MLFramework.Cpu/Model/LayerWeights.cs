@@ -81,7 +81,7 @@ internal sealed record LayerWeights(
 
     private static unsafe NativeBuffer<float> ReadBias(WeightReader reader, Func<string, string> name, HyperParameters sizes, MatrixGroup group, Func<int, int>? order)
     {
-        var bias = new NativeBuffer<float>(group.OutputStride);
+        NativeBuffer<float> bias = reader.Buffer(group.OutputStride);
         int queries = sizes.Heads * sizes.HeadLength, keys = sizes.KVHeads * sizes.HeadLength;
         (string Part, int Length, Func<int, int>? Order)[] parts = [("attn_q.bias", queries, order), ("attn_k.bias", keys, order), ("attn_v.bias", keys, null)];
         for (int i = 0; i < parts.Length; i++)
