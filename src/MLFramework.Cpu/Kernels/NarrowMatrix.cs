@@ -1,0 +1,107 @@
+namespace MLFramework.Cpu;
+
+/// <summary>Weights of 4, 5 or 6 bits, packed as <see cref="NarrowLayout{TBlocks}"/> says: with as many bytes as in the file, or three percent more.</summary>
+internal sealed unsafe class NarrowMatrix<TBlocks, TSimd, TFloats, TInts, TShorts> : PackedMatrix
+    where TBlocks : struct, INarrowBlocks
+    where TSimd : struct, ISimdVectors<TFloats, TInts, TShorts>
+    where TFloats : struct
+    where TInts : struct
+    where TShorts : struct
+{
+    private const int BlockLength = ActivationBlock.Length, MostTokens = 6;
+
+    /// <param name="rows">Number of rows.</param>
+    /// <param name="columns">Number of columns, a multiple of the type's block length.</param>
+    /// <param name="readRow">Reads a row; called from several threads.</param>
+    public NarrowMatrix(int rows, int columns, StoredRowReader readRow)
+        : base(rows, columns, (long)(columns / SuperLength) * NarrowLayout<TBlocks>.SuperBytes)
+    {
+        Parallel.For(0, PanelCount, panel =>
+        {
+            Span<byte> codes = stackalloc byte[SuperLength], factors = stackalloc byte[2 * TBlocks.BlocksPerSuper];
+            for (int lane = 0; lane < PanelRows && panel * PanelRows + lane < rows; lane++)
+            {
+                ReadOnlySpan<byte> stored = readRow(panel * PanelRows + lane);
+                byte* super = Panel(panel);
+                for (int storedBytes = TBlocks.Type.Layout().Bytes; !stored.IsEmpty; stored = stored[storedBytes..], super += NarrowLayout<TBlocks>.SuperBytes)
+                {
+                    (Half scale, Half minimum) = TBlocks.Unpack(stored[..storedBytes], codes, factors);
+                    ((Half*)super)[lane] = scale;
+                    if (TBlocks.HasMinima) ((Half*)super)[PanelRows + lane] = minimum;
+                    Pack(super + NarrowLayout<TBlocks>.HeaderBytes, lane, codes, factors);
+                }
+            }
+        });
+    }
+
+    public override ActivationFormat Format => ActivationFormat.Int8;
+
+    private static int SuperLength => BlockLength * TBlocks.BlocksPerSuper;
+
+    public override void Multiply(ActivationRows input, float* output, int outputStride, int firstPanel, int endPanel)
+    {
+        int tiles = (input.Count + MostTokens - 1) / MostTokens;
+        for (int panel = firstPanel; panel < endPanel; panel++)
+        {
+            for (int tile = 0, row = 0; tile < tiles; tile++)
+            {
+                // As even as can be: tiles of one activation waste most of what they load.
+                int count = input.Count / tiles + (tile < input.Count % tiles ? 1 : 0), stride = input.Stride / BlockLength;
+                float* y = output + (long)row * outputStride + panel * PanelRows;
+                ActivationBlock* x = input.Blocks + (long)row * stride;
+                switch (count)
+                {
+                    case 1: Tiles<Four, One>(panel, x, stride, y, outputStride); break;
+                    case 2: Tiles<Four, Two>(panel, x, stride, y, outputStride); break;
+                    case 3: Tiles<Two, Three>(panel, x, stride, y, outputStride); break;
+                    case 4: Tiles<Two, Four>(panel, x, stride, y, outputStride); break;
+                    case 5: Tiles<Two, Five>(panel, x, stride, y, outputStride); break;
+                    default: Tiles<Two, Six>(panel, x, stride, y, outputStride); break;
+                }
+                row += count;
+            }
+        }
+    }
+
+    /// <summary>Goes over a panel's rows.</summary>
+    private void Tiles<TGroups, TTokens>(int panel, ActivationBlock* x, int stride, float* y, int outputStride)
+        where TGroups : struct, ITileSize
+        where TTokens : struct, ITileSize
+    {
+        if (TGroups.Value * TSimd.Lanes > PanelRows)
+        {
+            Tiles<Two, TTokens>(panel, x, stride, y, outputStride);
+            return;
+        }
+        for (int row = 0; row < PanelRows; row += TGroups.Value * TSimd.Lanes)
+            NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts, TGroups, TTokens>.Multiply(Panel(panel), row, Columns / SuperLength, x, stride, y + row, outputStride);
+    }
+
+    /// <summary>Puts a row's codes and factors into a super-block.</summary>
+    private static void Pack(byte* target, int lane, ReadOnlySpan<byte> codes, ReadOnlySpan<byte> factors)
+    {
+        for (; !codes.IsEmpty; target += NarrowLayout<TBlocks>.BlockBytes, codes = codes[BlockLength..], factors = factors[2..])
+        {
+            byte* group = target + lane / TSimd.Lanes * TSimd.Lanes * NarrowLayout<TBlocks>.CodeBytes;
+            for (int quad = 0; quad < NarrowLayout<TBlocks>.Quads; quad++)
+            {
+                int part = quad / 2 / NarrowLayout<TBlocks>.StepsPerPart, step = quad / 2 % NarrowLayout<TBlocks>.StepsPerPart;
+                byte* first = Quad(group, part * NarrowLayout<TBlocks>.VectorsPerPart, lane);
+                byte* nibbles = Quad(group, (part + 1) * NarrowLayout<TBlocks>.VectorsPerPart - NarrowLayout<TBlocks>.StepsPerPart + step, lane);
+                for (int i = 0; i < NarrowLayout<TBlocks>.QuadLength; i++)
+                {
+                    int code = codes[NarrowLayout<TBlocks>.Column(quad, i)];
+                    nibbles[i] |= (byte)((code & 15) << quad % 2 * 4);
+                    if (TBlocks.HighBits > 0) first[i] |= (byte)(code >> 4 << step * TBlocks.HighBits + 4 - quad % 2 * 4);
+                }
+            }
+            if (TBlocks.BlocksPerSuper > 1)
+            {
+                byte* planes = target + NarrowLayout<TBlocks>.BlockCodeBytes;
+                (planes[lane], planes[PanelRows + lane]) = (factors[0], factors[1]);
+            }
+        }
+    }
+
+    private static byte* Quad(byte* group, int vector, int lane) => group + (vector * TSimd.Lanes + lane % TSimd.Lanes) * NarrowLayout<TBlocks>.QuadLength;
+}
