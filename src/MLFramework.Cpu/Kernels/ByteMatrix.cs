@@ -40,31 +40,31 @@ internal sealed unsafe class ByteMatrix<TSimd, TFloats, TInts, TShorts> : Packed
     /// <summary>Bytes of a vector of rows in a block.</summary>
     private static int GroupBytes => BlockLength * TSimd.Lanes;
 
-    protected override void MultiplyTile(int panel, ActivationRows input, float* output, int outputStride)
+    protected override void MultiplyTile(int panel, ActivationRows input, float* output, int outputStride, bool prefetches)
     {
         switch (input.Count)
         {
-            case 1: Multiply<Four, One>(panel, input, output, outputStride); break;
-            case 2: Multiply<Four, Two>(panel, input, output, outputStride); break;
-            case 3: Multiply<Two, Three>(panel, input, output, outputStride); break;
-            case 4: Multiply<Two, Four>(panel, input, output, outputStride); break;
-            case 5: Multiply<Two, Five>(panel, input, output, outputStride); break;
-            default: Multiply<Two, Six>(panel, input, output, outputStride); break;
+            case 1: Multiply<Four, One>(panel, input, output, outputStride, prefetches); break;
+            case 2: Multiply<Four, Two>(panel, input, output, outputStride, prefetches); break;
+            case 3: Multiply<Two, Three>(panel, input, output, outputStride, prefetches); break;
+            case 4: Multiply<Two, Four>(panel, input, output, outputStride, prefetches); break;
+            case 5: Multiply<Two, Five>(panel, input, output, outputStride, prefetches); break;
+            default: Multiply<Two, Six>(panel, input, output, outputStride, prefetches); break;
         }
     }
 
-    private void Multiply<TGroups, TTokens>(int panel, ActivationRows input, float* output, int outputStride)
+    private void Multiply<TGroups, TTokens>(int panel, ActivationRows input, float* output, int outputStride, bool prefetches)
         where TGroups : struct, ITileSize
         where TTokens : struct, ITileSize
     {
         if (TGroups.Value * TSimd.Lanes > PanelRows)
         {
-            Multiply<Two, TTokens>(panel, input, output, outputStride);
+            Multiply<Two, TTokens>(panel, input, output, outputStride, prefetches);
             return;
         }
         byte* codes = Panel(panel);
         for (int row = 0; row < PanelRows; row += TGroups.Value * TSimd.Lanes)
             ByteTile<TSimd, TFloats, TInts, TShorts, TGroups, TTokens>.Multiply(
-                codes + row * BlockLength, GroupBytes, (ushort*)(codes + CodeBytes) + row, BlockBytes, input.Codes, input.Stride, input.Scales, Columns / BlockLength, output + row, outputStride);
+                codes + row * BlockLength, GroupBytes, (ushort*)(codes + CodeBytes) + row, BlockBytes, input.Codes, input.Stride, input.Scales, Columns / BlockLength, output + row, outputStride, prefetches);
     }
 }

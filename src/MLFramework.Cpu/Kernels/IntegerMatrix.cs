@@ -81,7 +81,7 @@ internal sealed unsafe class IntegerMatrix<TWeights, TSimd> : PackedMatrix
     /// <summary>Bytes of 8 rows × 32 weights with their scales.</summary>
     private static int GroupBytes => TWeights.Size + GroupRows * sizeof(float);
 
-    protected override void MultiplyTile(int panel, ActivationRows input, float* output, int outputStride)
+    protected override void MultiplyTile(int panel, ActivationRows input, float* output, int outputStride, bool prefetches)
     {
         int blocks = Columns / BlockLength, scaleStride = input.Stride / BlockLength;
         byte* weights = Panel(panel);

@@ -88,7 +88,7 @@ internal abstract unsafe class PackedMatrix : IDisposable
             {
                 // Tiles as even as can be: one of a single activation wastes most of what it loads.
                 int count = input.Count / tiles + (tile < input.Count % tiles ? 1 : 0);
-                MultiplyTile(panel, input.Slice(first, count), output + (long)first * outputStride + panel * PanelRows, outputStride);
+                MultiplyTile(panel, input.Slice(first, count), output + (long)first * outputStride + panel * PanelRows, outputStride, prefetches: first == 0);
                 first += count;
             }
         }
@@ -101,7 +101,8 @@ internal abstract unsafe class PackedMatrix : IDisposable
     /// <param name="input">The activations.</param>
     /// <param name="output">Takes the panel's 32 products with the first activation.</param>
     /// <param name="outputStride">Floats from the products of one activation to those of the next.</param>
-    protected abstract void MultiplyTile(int panel, ActivationRows input, float* output, int outputStride);
+    /// <param name="prefetches">Whether the panel comes from memory, and is to be asked for ahead; later tiles find it in the cache.</param>
+    protected abstract void MultiplyTile(int panel, ActivationRows input, float* output, int outputStride, bool prefetches);
 
     protected byte* Panel(int index) => _memory.Pointer + index * PanelBytes;
 }

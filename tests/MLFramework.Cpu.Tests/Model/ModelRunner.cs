@@ -40,6 +40,13 @@ internal sealed class ModelRunner : IDisposable
         return [.. generated];
     }
 
+    /// <summary>Logits before each token of a given continuation, computed as <see cref="Generate"/> would.</summary>
+    public float[][] Score(int[] prompt, int[] continuation)
+    {
+        int[] blocks = [.. Enumerable.Range(0, (prompt.Length + continuation.Length + 15) / 16)];
+        return [.. continuation.Select((_, i) => i == 0 ? Run((prompt, 0, blocks))[0] : Run(([continuation[i - 1]], prompt.Length + i - 1, blocks))[0])];
+    }
+
     public void Dispose()
     {
         _team.Dispose();

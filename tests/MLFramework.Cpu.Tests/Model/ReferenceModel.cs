@@ -6,7 +6,10 @@ internal sealed class ReferenceModel(GgufFile file)
     private readonly string _architecture = file.Metadata.GetString("general.architecture");
 
     /// <summary>Logits after the last token.</summary>
-    public double[] Logits(int[] tokens)
+    public double[] Logits(int[] tokens) => LogitsFrom(tokens.Length - 1, tokens)[0];
+
+    /// <summary>Logits after each token from a position on.</summary>
+    public double[][] LogitsFrom(int position, int[] tokens)
     {
         int layers = Size("block_count"), embedding = Size("embedding_length"), heads = Size("attention.head_count"), kvHeads = Size("attention.head_count_kv");
         int head = embedding / heads;
@@ -16,20 +19,19 @@ internal sealed class ReferenceModel(GgufFile file)
             string prefix = $"blk.{layer}.";
             double[][] normalized = [.. rows.Select(row => Normalize(row, prefix + "attn_norm.weight"))];
             double[][] queries = Project(normalized, prefix + "attn_q"), keys = Project(normalized, prefix + "attn_k"), values = Project(normalized, prefix + "attn_v");
-            for (int position = 0; position < tokens.Length; position++)
+            for (int i = 0; i < tokens.Length; i++)
             {
-                Rotate(queries[position], head, position);
-                Rotate(keys[position], head, position);
+                Rotate(queries[i], head, i);
+                Rotate(keys[i], head, i);
             }
-            double[][] attended = [.. Enumerable.Range(0, tokens.Length).Select(position => Attend(queries[position], keys, values, position, heads, kvHeads, head))];
+            double[][] attended = [.. Enumerable.Range(0, tokens.Length).Select(i => Attend(queries[i], keys, values, i, heads, kvHeads, head))];
             Add(rows, Project(attended, prefix + "attn_output"));
             normalized = [.. rows.Select(row => Normalize(row, prefix + "ffn_norm.weight"))];
             double[][] gate = Project(normalized, prefix + "ffn_gate"), up = Project(normalized, prefix + "ffn_up");
             Add(rows, Project([.. gate.Zip(up, (g, u) => g.Zip(u, (a, b) => a / (1 + Math.Exp(-a)) * b).ToArray())], prefix + "ffn_down"));
         }
         double[][] output = file.FindTensor("output.weight") is null ? embeddings : Matrix("output.weight");
-        double[] last = Normalize(rows[^1], "output_norm.weight");
-        return [.. output.Select(row => Dot(row, last))];
+        return [.. rows[position..].Select(row => Normalize(row, "output_norm.weight")).Select(last => output.Select(row => Dot(row, last)).ToArray())];
     }
 
     private static double[] Attend(double[] query, double[][] keys, double[][] values, int position, int heads, int kvHeads, int length)
@@ -39,8 +41,10 @@ internal sealed class ReferenceModel(GgufFile file)
         {
             int from = head * length, kvFrom = head / (heads / kvHeads) * length;
             double[] scores = [.. Enumerable.Range(0, position + 1).Select(p => Enumerable.Range(0, length).Sum(i => query[from + i] * keys[p][kvFrom + i]) / Math.Sqrt(length))];
-            double[] weights = [.. scores.Select(score => Math.Exp(score - scores.Max()))];
-            for (int i = 0; i < length; i++) result[from + i] = weights.Select((weight, p) => weight * values[p][kvFrom + i]).Sum() / weights.Sum();
+            double largest = scores.Max();
+            double[] weights = [.. scores.Select(score => Math.Exp(score - largest))];
+            double total = weights.Sum();
+            for (int i = 0; i < length; i++) result[from + i] = weights.Select((weight, p) => weight * values[p][kvFrom + i]).Sum() / total;
         }
         return result;
     }
@@ -83,7 +87,12 @@ internal sealed class ReferenceModel(GgufFile file)
 
     private int Size(string name) => file.Metadata.GetInt32($"{_architecture}.{name}");
 
-    private static double Dot(double[] a, double[] b) => a.Zip(b, (x, y) => x * y).Sum();
+    private static double Dot(double[] a, double[] b)
+    {
+        double sum = 0;
+        for (int i = 0; i < a.Length; i++) sum += a[i] * b[i];
+        return sum;
+    }
 
     private static void Add(double[][] rows, double[][] addends)
     {
