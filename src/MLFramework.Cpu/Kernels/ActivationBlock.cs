@@ -24,6 +24,9 @@ internal unsafe struct ActivationBlock
     /// <summary>With the largest scale 32 bits hold the sum of two 16-bit sums.</summary>
     public const int LargestScale = short.MaxValue;
 
+    /// <summary>Where <see cref="MinusThirtyTwo"/> stands in a block of integers.</summary>
+    public const int MinusThirtyTwoIndex = 11;
+
     /// <summary>Eight quads.</summary>
     public fixed sbyte Codes[Length];
 

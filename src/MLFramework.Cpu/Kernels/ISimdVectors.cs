@@ -70,16 +70,11 @@ internal unsafe interface ISimdVectors<TFloats, TInts, TShorts>
     /// <summary>Shifts 16-bit integers to the right; zeros come in.</summary>
     static abstract TShorts ShiftRight(TShorts bits, int count);
 
-    /// <summary>a + b in 16 bits; what does not fit wraps.</summary>
-    static abstract TShorts Add(TShorts a, TShorts b);
-
-    /// <summary>
-    /// Takes 16-bit integers for two bytes each, multiplies byte by byte and adds the two products. The sums must fit 16 bits: what an instruction set does
-    /// with others differs.
-    /// </summary>
+    /// <summary>Takes 16-bit integers for two bytes each, multiplies byte by byte and adds the two products to each sum, which may wrap.</summary>
+    /// <param name="sums">The sums.</param>
     /// <param name="left">Unsigned bytes.</param>
-    /// <param name="right">Signed bytes.</param>
-    static abstract TShorts BytePairProducts(TShorts left, TShorts right);
+    /// <param name="right">Signed bytes. What an instruction set does when two products do not fit 16 bits differs.</param>
+    static abstract TShorts AddBytePairProducts(TShorts sums, TShorts left, TShorts right);
 
     /// <summary>Asks for a cache line that will soon be read; any address will do.</summary>
     static abstract void Prefetch(byte* address);

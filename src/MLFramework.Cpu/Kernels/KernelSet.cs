@@ -28,7 +28,8 @@ internal abstract class KernelSet
 
     public abstract PackedMatrix PackBytes(int rows, int columns, CodeRowReader readRow);
 
-    public abstract PackedMatrix PackNibbles(int rows, int columns, CodeRowReader readRow);
+    /// <summary>Packs weights of 4, 5 or 6 bits as they are stored.</summary>
+    public abstract PackedMatrix PackNarrow(TensorType type, int rows, int columns, StoredRowReader readRow);
 
     public abstract PagedAttention CreateAttention(AttentionShape shape, KVElementType type, int blocks);
 }
@@ -49,7 +50,17 @@ internal sealed class KernelSet<TSimd, TVectors, TFloats, TInts, TShorts>(string
 
     public override PackedMatrix PackBytes(int rows, int columns, CodeRowReader readRow) => new ByteMatrix<TVectors, TFloats, TInts, TShorts>(rows, columns, readRow);
 
-    public override PackedMatrix PackNibbles(int rows, int columns, CodeRowReader readRow) => new IntegerMatrix<NibbleWeights, TSimd>(rows, columns, readRow);
+    public override PackedMatrix PackNarrow(TensorType type, int rows, int columns, StoredRowReader readRow) => type switch
+    {
+        TensorType.Q4_0 => Narrow<Q4_0Blocks>(rows, columns, readRow),
+        TensorType.Q4_1 => Narrow<Q4_1Blocks>(rows, columns, readRow),
+        TensorType.Q5_0 => Narrow<Q5_0Blocks>(rows, columns, readRow),
+        TensorType.Q5_1 => Narrow<Q5_1Blocks>(rows, columns, readRow),
+        TensorType.Q4_K => Narrow<Q4_KBlocks>(rows, columns, readRow),
+        TensorType.Q5_K => Narrow<Q5_KBlocks>(rows, columns, readRow),
+        TensorType.Q6_K => Narrow<Q6_KBlocks>(rows, columns, readRow),
+        _ => throw new ArgumentOutOfRangeException(nameof(type), type, "Not a type of 4, 5 or 6 bits."),
+    };
 
     public override PagedAttention CreateAttention(AttentionShape shape, KVElementType type, int blocks) => type switch
     {
@@ -59,4 +70,7 @@ internal sealed class KernelSet<TSimd, TVectors, TFloats, TInts, TShorts>(string
     };
 
     public override string ToString() => name;
+
+    private static NarrowMatrix<TBlocks, TVectors, TFloats, TInts, TShorts> Narrow<TBlocks>(int rows, int columns, StoredRowReader readRow) where TBlocks : struct, INarrowBlocks =>
+        new(rows, columns, readRow);
 }

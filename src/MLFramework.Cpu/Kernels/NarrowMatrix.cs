@@ -8,7 +8,7 @@ internal sealed unsafe class NarrowMatrix<TBlocks, TSimd, TFloats, TInts, TShort
     where TInts : struct
     where TShorts : struct
 {
-    private const int BlockLength = ActivationBlock.Length, MostTokens = 6;
+    private const int BlockLength = ActivationBlock.Length;
 
     /// <param name="rows">Number of rows.</param>
     /// <param name="columns">Number of columns, a multiple of the type's block length.</param>
@@ -38,43 +38,31 @@ internal sealed unsafe class NarrowMatrix<TBlocks, TSimd, TFloats, TInts, TShort
 
     private static int SuperLength => BlockLength * TBlocks.BlocksPerSuper;
 
-    public override void Multiply(ActivationRows input, float* output, int outputStride, int firstPanel, int endPanel)
+    protected override void MultiplyTile(int panel, ActivationRows input, float* output, int outputStride, bool prefetches)
     {
-        int tiles = (input.Count + MostTokens - 1) / MostTokens;
-        for (int panel = firstPanel; panel < endPanel; panel++)
+        switch (input.Count)
         {
-            for (int tile = 0, row = 0; tile < tiles; tile++)
-            {
-                // As even as can be: tiles of one activation waste most of what they load.
-                int count = input.Count / tiles + (tile < input.Count % tiles ? 1 : 0), stride = input.Stride / BlockLength;
-                float* y = output + (long)row * outputStride + panel * PanelRows;
-                ActivationBlock* x = input.Blocks + (long)row * stride;
-                switch (count)
-                {
-                    case 1: Tiles<Four, One>(panel, x, stride, y, outputStride); break;
-                    case 2: Tiles<Four, Two>(panel, x, stride, y, outputStride); break;
-                    case 3: Tiles<Two, Three>(panel, x, stride, y, outputStride); break;
-                    case 4: Tiles<Two, Four>(panel, x, stride, y, outputStride); break;
-                    case 5: Tiles<Two, Five>(panel, x, stride, y, outputStride); break;
-                    default: Tiles<Two, Six>(panel, x, stride, y, outputStride); break;
-                }
-                row += count;
-            }
+            case 1: Multiply<Four, One>(panel, input, output, outputStride, prefetches); break;
+            case 2: Multiply<Four, Two>(panel, input, output, outputStride, prefetches); break;
+            case 3: Multiply<Two, Three>(panel, input, output, outputStride, prefetches); break;
+            case 4: Multiply<Two, Four>(panel, input, output, outputStride, prefetches); break;
+            case 5: Multiply<Two, Five>(panel, input, output, outputStride, prefetches); break;
+            default: Multiply<Two, Six>(panel, input, output, outputStride, prefetches); break;
         }
     }
 
-    /// <summary>Goes over a panel's rows.</summary>
-    private void Tiles<TGroups, TTokens>(int panel, ActivationBlock* x, int stride, float* y, int outputStride)
+    private void Multiply<TGroups, TTokens>(int panel, ActivationRows input, float* output, int outputStride, bool prefetches)
         where TGroups : struct, ITileSize
         where TTokens : struct, ITileSize
     {
         if (TGroups.Value * TSimd.Lanes > PanelRows)
         {
-            Tiles<Two, TTokens>(panel, x, stride, y, outputStride);
+            Multiply<Two, TTokens>(panel, input, output, outputStride, prefetches);
             return;
         }
         for (int row = 0; row < PanelRows; row += TGroups.Value * TSimd.Lanes)
-            NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts, TGroups, TTokens>.Multiply(Panel(panel), row, Columns / SuperLength, x, stride, y + row, outputStride);
+            NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts, TGroups, TTokens>.Multiply(
+                Panel(panel), row, Columns / SuperLength, input.Blocks, input.Stride / BlockLength, output + row, outputStride, prefetches);
     }
 
     /// <summary>Puts a row's codes and factors into a super-block.</summary>

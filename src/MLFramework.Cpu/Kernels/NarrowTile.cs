@@ -23,80 +23,142 @@ internal static unsafe class NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts,
 {
     private const int CacheLine = 64, PrefetchedBytes = 2304;
 
-    /// <summary>Bytes of a vector of quads.</summary>
-    private static int VectorBytes => TSimd.Lanes * NarrowLayout<TBlocks>.QuadLength;
-
-    /// <summary>Bytes from a vector of rows to the next.</summary>
-    private static int GroupBytes => TSimd.Lanes * NarrowLayout<TBlocks>.CodeBytes;
+    /// <summary>An <see cref="ActivationBlock"/>, of which the quads come first.</summary>
+    private static int BlockInts => sizeof(ActivationBlock) / sizeof(int);
 
     /// <summary>Multiplies.</summary>
     /// <param name="panel">The panel.</param>
     /// <param name="row">First row, of those of the panel.</param>
     /// <param name="supers">Number of super-blocks.</param>
-    /// <param name="x">The first activation.</param>
+    /// <param name="input">The first activation.</param>
     /// <param name="stride">Blocks from one activation to the next.</param>
     /// <param name="y">Takes the products of the first activation.</param>
     /// <param name="outputStride">Floats from the products of one activation to those of the next.</param>
+    /// <param name="prefetches">Whether the weights come from memory, and are to be asked for ahead.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Multiply(byte* panel, int row, int supers, ActivationBlock* x, long stride, float* y, long outputStride)
+    public static void Multiply(byte* panel, int row, int supers, ActivationBlock* input, long stride, float* y, long outputStride, bool prefetches)
     {
-        ActivationBlock* xb = x + stride, xc = xb + stride, xd = xc + stride, xe = xd + stride, xf = xe + stride;
+        stride *= BlockInts;
+        int vectorBytes = TSimd.Lanes * NarrowLayout<TBlocks>.QuadLength, groupBytes = TSimd.Lanes * NarrowLayout<TBlocks>.CodeBytes;
+        int headerBytes = NarrowLayout<TBlocks>.HeaderBytes, blockBytes = NarrowLayout<TBlocks>.BlockBytes, superBytes = NarrowLayout<TBlocks>.SuperBytes;
+        int quadsPerPart = 2 * NarrowLayout<TBlocks>.StepsPerPart;
+        int* x = (int*)input, xb = x + stride, xc = xb + stride, xd = xc + stride, xe = xd + stride, xf = xe + stride;
         TFloats suma0 = default, suma1 = default, suma2 = default, suma3 = default, sumb0 = default, sumb1 = default, sumb2 = default, sumb3 = default;
         TFloats sumc0 = default, sumc1 = default, sumd0 = default, sumd1 = default, sume0 = default, sume1 = default, sumf0 = default, sumf1 = default;
-        byte* codes = panel + NarrowLayout<TBlocks>.HeaderBytes + row * NarrowLayout<TBlocks>.CodeBytes;
+        TShorts mask = TSimd.CreatePairs(0x0F0F0F0F), highMask = TSimd.CreatePairs(TBlocks.HighBits == 1 ? 0x10101010 : 0x30303030);
+        byte* codes = panel + headerBytes + row * NarrowLayout<TBlocks>.CodeBytes;
+        sbyte* factors = (sbyte*)panel + headerBytes + NarrowLayout<TBlocks>.BlockCodeBytes + row;
         ushort* halves = (ushort*)panel + row;
         for (int super = 0; super < supers; super++)
         {
             for (int block = 0; block < TBlocks.BlocksPerSuper; block++)
             {
-                if (TTokens.Value <= 2)
-                    for (int line = 0; line < TGroups.Value * GroupBytes; line += CacheLine) TSimd.Prefetch(codes + PrefetchedBytes + line);
-                sbyte* factors = (sbyte*)codes - row * NarrowLayout<TBlocks>.CodeBytes + NarrowLayout<TBlocks>.BlockCodeBytes + row;
+                if (prefetches)
+                    for (int line = 0; line < TGroups.Value * groupBytes; line += CacheLine) TSimd.Prefetch(codes + PrefetchedBytes + line);
+                byte* nibbles = codes;
                 for (int part = 0; part < TBlocks.Parts; part++)
                 {
-                    TShorts a0 = Start(x, part), a1 = a0, a2 = a0, a3 = a0, b0 = default, b1, b2, b3, c0 = default, c1, d0 = default, d1, e0 = default, e1, f0 = default, f1;
+                    TShorts a0 = Start(x, part), b0 = default, c0 = default, d0 = default, e0 = default, f0 = default;
                     if (TTokens.Value > 1) b0 = Start(xb, part);
-                    b1 = b2 = b3 = b0;
                     if (TTokens.Value > 2) c0 = Start(xc, part);
-                    c1 = c0;
                     if (TTokens.Value > 3) d0 = Start(xd, part);
-                    d1 = d0;
                     if (TTokens.Value > 4) e0 = Start(xe, part);
-                    e1 = e0;
                     if (TTokens.Value > 5) f0 = Start(xf, part);
-                    f1 = f0;
+                    TShorts a1 = a0, a2 = a0, a3 = a0, b1 = b0, b2 = b0, b3 = b0, c1 = c0, d1 = d0, e1 = e0, f1 = f0;
 
                     TShorts high0 = default, high1 = default, high2 = default, high3 = default;
-                    byte* nibbles = codes + part * NarrowLayout<TBlocks>.VectorsPerPart * VectorBytes;
                     if (TBlocks.HighBits > 0)
                     {
                         high0 = TSimd.LoadBits(nibbles);
-                        if (TGroups.Value > 1) high1 = TSimd.LoadBits(nibbles + GroupBytes);
-                        if (TGroups.Value > 2) (high2, high3) = (TSimd.LoadBits(nibbles + 2 * GroupBytes), TSimd.LoadBits(nibbles + 3 * GroupBytes));
-                        nibbles += VectorBytes;
+                        if (TGroups.Value > 1) high1 = TSimd.LoadBits(nibbles + groupBytes);
+                        if (TGroups.Value > 2) (high2, high3) = (TSimd.LoadBits(nibbles + 2 * groupBytes), TSimd.LoadBits(nibbles + 3 * groupBytes));
+                        nibbles += vectorBytes;
                     }
-                    int quad = part * (NarrowLayout<TBlocks>.Quads / 2) * NarrowLayout<TBlocks>.QuadLength, end = quad + 2 * NarrowLayout<TBlocks>.StepsPerPart * NarrowLayout<TBlocks>.QuadLength;
-                    for (; quad < end; quad += 2 * NarrowLayout<TBlocks>.QuadLength, nibbles += VectorBytes)
+                    for (int quad = part * quadsPerPart, end = quad + quadsPerPart; quad < end; quad += 2, nibbles += vectorBytes)
                     {
-                        TShorts w0 = Lower(nibbles, high0), w1 = default, w2 = default, w3 = default;
-                        if (TGroups.Value > 1) w1 = Lower(nibbles + GroupBytes, high1);
-                        if (TGroups.Value > 2) (w2, w3) = (Lower(nibbles + 2 * GroupBytes, high2), Lower(nibbles + 3 * GroupBytes, high3));
-                        AddTo(ref a0, ref a1, ref a2, ref a3, w0, w1, w2, w3, x->Codes + quad);
-                        if (TTokens.Value > 1) AddTo(ref b0, ref b1, ref b2, ref b3, w0, w1, w2, w3, xb->Codes + quad);
-                        if (TTokens.Value > 2) AddTo(ref c0, ref c1, w0, w1, xc->Codes + quad);
-                        if (TTokens.Value > 3) AddTo(ref d0, ref d1, w0, w1, xd->Codes + quad);
-                        if (TTokens.Value > 4) AddTo(ref e0, ref e1, w0, w1, xe->Codes + quad);
-                        if (TTokens.Value > 5) AddTo(ref f0, ref f1, w0, w1, xf->Codes + quad);
+                        TShorts w0 = TSimd.And(TSimd.LoadBits(nibbles), mask), w1 = default, w2 = default, w3 = default, v;
+                        if (TGroups.Value > 1) w1 = TSimd.And(TSimd.LoadBits(nibbles + groupBytes), mask);
+                        if (TGroups.Value > 2) (w2, w3) = (TSimd.And(TSimd.LoadBits(nibbles + 2 * groupBytes), mask), TSimd.And(TSimd.LoadBits(nibbles + 3 * groupBytes), mask));
+                        if (TBlocks.HighBits > 0)
+                        {
+                            w0 = TSimd.Or(w0, TSimd.And(high0, highMask));
+                            if (TGroups.Value > 1) w1 = TSimd.Or(w1, TSimd.And(high1, highMask));
+                            if (TGroups.Value > 2) (w2, w3) = (TSimd.Or(w2, TSimd.And(high2, highMask)), TSimd.Or(w3, TSimd.And(high3, highMask)));
+                        }
+                        v = TSimd.CreatePairs(x[quad]);
+                        a0 = TSimd.AddBytePairProducts(a0, w0, v);
+                        if (TGroups.Value > 1) a1 = TSimd.AddBytePairProducts(a1, w1, v);
+                        if (TGroups.Value > 2) (a2, a3) = (TSimd.AddBytePairProducts(a2, w2, v), TSimd.AddBytePairProducts(a3, w3, v));
+                        if (TTokens.Value > 1)
+                        {
+                            v = TSimd.CreatePairs(xb[quad]);
+                            b0 = TSimd.AddBytePairProducts(b0, w0, v);
+                            if (TGroups.Value > 1) b1 = TSimd.AddBytePairProducts(b1, w1, v);
+                            if (TGroups.Value > 2) (b2, b3) = (TSimd.AddBytePairProducts(b2, w2, v), TSimd.AddBytePairProducts(b3, w3, v));
+                        }
+                        if (TTokens.Value > 2)
+                        {
+                            v = TSimd.CreatePairs(xc[quad]);
+                            c0 = TSimd.AddBytePairProducts(c0, w0, v);
+                            if (TGroups.Value > 1) c1 = TSimd.AddBytePairProducts(c1, w1, v);
+                        }
+                        if (TTokens.Value > 3)
+                        {
+                            v = TSimd.CreatePairs(xd[quad]);
+                            d0 = TSimd.AddBytePairProducts(d0, w0, v);
+                            if (TGroups.Value > 1) d1 = TSimd.AddBytePairProducts(d1, w1, v);
+                        }
+                        if (TTokens.Value > 4)
+                        {
+                            v = TSimd.CreatePairs(xe[quad]);
+                            e0 = TSimd.AddBytePairProducts(e0, w0, v);
+                            if (TGroups.Value > 1) e1 = TSimd.AddBytePairProducts(e1, w1, v);
+                        }
+                        if (TTokens.Value > 5)
+                        {
+                            v = TSimd.CreatePairs(xf[quad]);
+                            f0 = TSimd.AddBytePairProducts(f0, w0, v);
+                            if (TGroups.Value > 1) f1 = TSimd.AddBytePairProducts(f1, w1, v);
+                        }
 
-                        w0 = Upper(nibbles, high0);
-                        if (TGroups.Value > 1) w1 = Upper(nibbles + GroupBytes, high1);
-                        if (TGroups.Value > 2) (w2, w3) = (Upper(nibbles + 2 * GroupBytes, high2), Upper(nibbles + 3 * GroupBytes, high3));
-                        AddTo(ref a0, ref a1, ref a2, ref a3, w0, w1, w2, w3, x->Codes + NarrowLayout<TBlocks>.QuadLength + quad);
-                        if (TTokens.Value > 1) AddTo(ref b0, ref b1, ref b2, ref b3, w0, w1, w2, w3, xb->Codes + NarrowLayout<TBlocks>.QuadLength + quad);
-                        if (TTokens.Value > 2) AddTo(ref c0, ref c1, w0, w1, xc->Codes + NarrowLayout<TBlocks>.QuadLength + quad);
-                        if (TTokens.Value > 3) AddTo(ref d0, ref d1, w0, w1, xd->Codes + NarrowLayout<TBlocks>.QuadLength + quad);
-                        if (TTokens.Value > 4) AddTo(ref e0, ref e1, w0, w1, xe->Codes + NarrowLayout<TBlocks>.QuadLength + quad);
-                        if (TTokens.Value > 5) AddTo(ref f0, ref f1, w0, w1, xf->Codes + NarrowLayout<TBlocks>.QuadLength + quad);
+                        w0 = Upper(nibbles, high0, mask, highMask);
+                        if (TGroups.Value > 1) w1 = Upper(nibbles + groupBytes, high1, mask, highMask);
+                        if (TGroups.Value > 2) (w2, w3) = (Upper(nibbles + 2 * groupBytes, high2, mask, highMask), Upper(nibbles + 3 * groupBytes, high3, mask, highMask));
+                        v = TSimd.CreatePairs(x[quad + 1]);
+                        a0 = TSimd.AddBytePairProducts(a0, w0, v);
+                        if (TGroups.Value > 1) a1 = TSimd.AddBytePairProducts(a1, w1, v);
+                        if (TGroups.Value > 2) (a2, a3) = (TSimd.AddBytePairProducts(a2, w2, v), TSimd.AddBytePairProducts(a3, w3, v));
+                        if (TTokens.Value > 1)
+                        {
+                            v = TSimd.CreatePairs(xb[quad + 1]);
+                            b0 = TSimd.AddBytePairProducts(b0, w0, v);
+                            if (TGroups.Value > 1) b1 = TSimd.AddBytePairProducts(b1, w1, v);
+                            if (TGroups.Value > 2) (b2, b3) = (TSimd.AddBytePairProducts(b2, w2, v), TSimd.AddBytePairProducts(b3, w3, v));
+                        }
+                        if (TTokens.Value > 2)
+                        {
+                            v = TSimd.CreatePairs(xc[quad + 1]);
+                            c0 = TSimd.AddBytePairProducts(c0, w0, v);
+                            if (TGroups.Value > 1) c1 = TSimd.AddBytePairProducts(c1, w1, v);
+                        }
+                        if (TTokens.Value > 3)
+                        {
+                            v = TSimd.CreatePairs(xd[quad + 1]);
+                            d0 = TSimd.AddBytePairProducts(d0, w0, v);
+                            if (TGroups.Value > 1) d1 = TSimd.AddBytePairProducts(d1, w1, v);
+                        }
+                        if (TTokens.Value > 4)
+                        {
+                            v = TSimd.CreatePairs(xe[quad + 1]);
+                            e0 = TSimd.AddBytePairProducts(e0, w0, v);
+                            if (TGroups.Value > 1) e1 = TSimd.AddBytePairProducts(e1, w1, v);
+                        }
+                        if (TTokens.Value > 5)
+                        {
+                            v = TSimd.CreatePairs(xf[quad + 1]);
+                            f0 = TSimd.AddBytePairProducts(f0, w0, v);
+                            if (TGroups.Value > 1) f1 = TSimd.AddBytePairProducts(f1, w1, v);
+                        }
 
                         if (TBlocks.HighBits > 0)
                         {
@@ -106,18 +168,22 @@ internal static unsafe class NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts,
                         }
                     }
 
-                    TFloats s0 = Scale(halves, factors, part), m0 = Minimum(halves, factors, s0), s1 = default, s2 = default, s3 = default, m1 = default, m2 = default, m3 = default;
-                    if (TGroups.Value > 1)
-                    {
-                        s1 = Scale(halves + TSimd.Lanes, factors + TSimd.Lanes, part);
-                        m1 = Minimum(halves + TSimd.Lanes, factors + TSimd.Lanes, s1);
-                    }
+                    TFloats s0 = Scale(halves, factors, part), m0 = default, s1 = default, s2 = default, s3 = default, m1 = default, m2 = default, m3 = default;
+                    if (TGroups.Value > 1) s1 = Scale(halves + TSimd.Lanes, factors + TSimd.Lanes, part);
                     if (TGroups.Value > 2)
                     {
                         s2 = Scale(halves + 2 * TSimd.Lanes, factors + 2 * TSimd.Lanes, part);
-                        m2 = Minimum(halves + 2 * TSimd.Lanes, factors + 2 * TSimd.Lanes, s2);
                         s3 = Scale(halves + 3 * TSimd.Lanes, factors + 3 * TSimd.Lanes, part);
-                        m3 = Minimum(halves + 3 * TSimd.Lanes, factors + 3 * TSimd.Lanes, s3);
+                    }
+                    if (TBlocks.HasMinima)
+                    {
+                        m0 = Minimum(halves, factors, s0);
+                        if (TGroups.Value > 1) m1 = Minimum(halves + TSimd.Lanes, factors + TSimd.Lanes, s1);
+                        if (TGroups.Value > 2)
+                        {
+                            m2 = Minimum(halves + 2 * TSimd.Lanes, factors + 2 * TSimd.Lanes, s2);
+                            m3 = Minimum(halves + 3 * TSimd.Lanes, factors + 3 * TSimd.Lanes, s3);
+                        }
                     }
                     suma0 = Scaled(a0, x, s0, m0, suma0);
                     if (TGroups.Value > 1) suma1 = Scaled(a1, x, s1, m1, suma1);
@@ -149,72 +215,42 @@ internal static unsafe class NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts,
                         if (TGroups.Value > 1) sumf1 = Scaled(f1, xf, s1, m1, sumf1);
                     }
                 }
-                codes += NarrowLayout<TBlocks>.BlockBytes;
-                x++;
-                xb++;
-                xc++;
-                xd++;
-                xe++;
-                xf++;
+                codes += blockBytes;
+                factors += blockBytes;
+                x += BlockInts;
+                xb += BlockInts;
+                xc += BlockInts;
+                xd += BlockInts;
+                xe += BlockInts;
+                xf += BlockInts;
             }
-            codes += NarrowLayout<TBlocks>.HeaderBytes;
-            halves = (ushort*)((byte*)halves + NarrowLayout<TBlocks>.SuperBytes);
+            codes += headerBytes;
+            factors += headerBytes;
+            halves = (ushort*)((byte*)halves + superBytes);
         }
 
-        Store(suma0, suma1, suma2, suma3, x - 1, y);
-        if (TTokens.Value > 1) Store(sumb0, sumb1, sumb2, sumb3, xb - 1, y + outputStride);
-        if (TTokens.Value > 2) Store(sumc0, sumc1, default, default, xc - 1, y + 2 * outputStride);
-        if (TTokens.Value > 3) Store(sumd0, sumd1, default, default, xd - 1, y + 3 * outputStride);
-        if (TTokens.Value > 4) Store(sume0, sume1, default, default, xe - 1, y + 4 * outputStride);
-        if (TTokens.Value > 5) Store(sumf0, sumf1, default, default, xf - 1, y + 5 * outputStride);
+        Store(suma0, suma1, suma2, suma3, x, y);
+        if (TTokens.Value > 1) Store(sumb0, sumb1, sumb2, sumb3, xb, y + outputStride);
+        if (TTokens.Value > 2) Store(sumc0, sumc1, default, default, xc, y + 2 * outputStride);
+        if (TTokens.Value > 3) Store(sumd0, sumd1, default, default, xd, y + 3 * outputStride);
+        if (TTokens.Value > 4) Store(sume0, sume1, default, default, xe, y + 4 * outputStride);
+        if (TTokens.Value > 5) Store(sumf0, sumf1, default, default, xf, y + 5 * outputStride);
     }
 
     /// <summary>What the sums begin with: minus the offset times the activations.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static TShorts Start(ActivationBlock* x, int part) => TBlocks.Offset switch
+    private static TShorts Start(int* x, int part)
     {
-        8 => TSimd.CreatePairs(x->MinusEight),
-        16 => TSimd.CreatePairs(x->MinusSixteen),
-        32 => TSimd.CreatePairs(x->MinusThirtyTwo[part]),
-        _ => default,
-    };
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static TShorts Lower(byte* nibbles, TShorts high)
-    {
-        TShorts codes = TSimd.And(TSimd.LoadBits(nibbles), TSimd.CreatePairs(0x0F0F0F0F));
-        return TBlocks.HighBits > 0 ? TSimd.Or(codes, TSimd.And(high, HighMask)) : codes;
+        if (TBlocks.Offset == 0) return default;
+        return TSimd.CreatePairs(TBlocks.Offset == 8 ? ((ActivationBlock*)x)->MinusEight : TBlocks.Offset == 16 ? ((ActivationBlock*)x)->MinusSixteen : x[ActivationBlock.MinusThirtyTwoIndex + part]);
     }
 
+    /// <summary>The codes in the upper nibbles.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static TShorts Upper(byte* nibbles, TShorts high)
+    private static TShorts Upper(byte* nibbles, TShorts high, TShorts mask, TShorts highMask)
     {
-        TShorts codes = TSimd.And(TSimd.ShiftRight(TSimd.LoadBits(nibbles), 4), TSimd.CreatePairs(0x0F0F0F0F));
-        return TBlocks.HighBits > 0 ? TSimd.Or(codes, TSimd.And(TSimd.ShiftLeft(high, 4), HighMask)) : codes;
-    }
-
-    private static TShorts HighMask
-    {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => TSimd.CreatePairs(TBlocks.HighBits == 1 ? 0x10101010 : 0x30303030);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void AddTo(ref TShorts sum0, ref TShorts sum1, ref TShorts sum2, ref TShorts sum3, TShorts w0, TShorts w1, TShorts w2, TShorts w3, sbyte* quad)
-    {
-        TShorts v = TSimd.CreatePairs(*(int*)quad);
-        sum0 = TSimd.Add(sum0, TSimd.BytePairProducts(w0, v));
-        if (TGroups.Value > 1) sum1 = TSimd.Add(sum1, TSimd.BytePairProducts(w1, v));
-        if (TGroups.Value > 2) sum2 = TSimd.Add(sum2, TSimd.BytePairProducts(w2, v));
-        if (TGroups.Value > 2) sum3 = TSimd.Add(sum3, TSimd.BytePairProducts(w3, v));
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void AddTo(ref TShorts sum0, ref TShorts sum1, TShorts w0, TShorts w1, sbyte* quad)
-    {
-        TShorts v = TSimd.CreatePairs(*(int*)quad);
-        sum0 = TSimd.Add(sum0, TSimd.BytePairProducts(w0, v));
-        if (TGroups.Value > 1) sum1 = TSimd.Add(sum1, TSimd.BytePairProducts(w1, v));
+        TShorts codes = TSimd.And(TSimd.ShiftRight(TSimd.LoadBits(nibbles), 4), mask);
+        return TBlocks.HighBits > 0 ? TSimd.Or(codes, TSimd.And(TSimd.ShiftLeft(high, 4), highMask)) : codes;
     }
 
     /// <summary>Scales of a vector of rows in a block, or in a part of it.</summary>
@@ -229,23 +265,22 @@ internal static unsafe class NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts,
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static TFloats Minimum(ushort* halves, sbyte* factors, TFloats scale)
     {
-        if (!TBlocks.HasMinima) return default;
         TFloats minimum = TSimd.LoadHalves(halves + PackedMatrix.PanelRows);
         if (TBlocks.BlocksPerSuper > 1) minimum = TSimd.Multiply(minimum, TSimd.LoadBytes(factors + PackedMatrix.PanelRows));
         return TBlocks.Offset == 0 ? minimum : TSimd.MultiplyAdd(TSimd.Create(TBlocks.Offset), scale, minimum);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static TFloats Scaled(TShorts dots, ActivationBlock* x, TFloats scale, TFloats minimum, TFloats sum)
+    private static TFloats Scaled(TShorts dots, int* x, TFloats scale, TFloats minimum, TFloats sum)
     {
-        sum = TSimd.MultiplyAdd(TSimd.ToFloats(TSimd.PairProducts(dots, TSimd.CreatePairs(x->Scales))), scale, sum);
-        return TBlocks.HasMinima ? TSimd.MultiplyAdd(minimum, TSimd.Create(x->Sum), sum) : sum;
+        sum = TSimd.MultiplyAdd(TSimd.ToFloats(TSimd.PairProducts(dots, TSimd.CreatePairs(((ActivationBlock*)x)->Scales))), scale, sum);
+        return TBlocks.HasMinima ? TSimd.MultiplyAdd(minimum, TSimd.Create(((ActivationBlock*)x)->Sum), sum) : sum;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Store(TFloats sum0, TFloats sum1, TFloats sum2, TFloats sum3, ActivationBlock* last, float* y)
+    private static void Store(TFloats sum0, TFloats sum1, TFloats sum2, TFloats sum3, int* end, float* y)
     {
-        TFloats scale = TSimd.Create(last->RowScale);
+        TFloats scale = TSimd.Create(((ActivationBlock*)end - 1)->RowScale);
         TSimd.Store(TSimd.Multiply(sum0, scale), y);
         if (TGroups.Value > 1) TSimd.Store(TSimd.Multiply(sum1, scale), y + TSimd.Lanes);
         if (TGroups.Value > 2)

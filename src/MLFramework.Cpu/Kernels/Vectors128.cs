@@ -50,10 +50,8 @@ internal readonly unsafe struct Vectors128 : ISimdVectors<Vector128<float>, Vect
 
     public static Vector128<short> ShiftRight(Vector128<short> bits, int count) => bits >>> count;
 
-    public static Vector128<short> Add(Vector128<short> a, Vector128<short> b) => a + b;
-
-    public static Vector128<short> BytePairProducts(Vector128<short> left, Vector128<short> right) =>
-        (left & Vector128.Create((short)0xFF)) * (right << 8 >> 8) + (left >>> 8) * (right >> 8);
+    public static Vector128<short> AddBytePairProducts(Vector128<short> sums, Vector128<short> left, Vector128<short> right) =>
+        sums + (left & Vector128.Create((short)0xFF)) * (right << 8 >> 8) + (left >>> 8) * (right >> 8);
 
     /// <summary>There is no portable prefetch; hardware does well without.</summary>
     public static void Prefetch(byte* address)

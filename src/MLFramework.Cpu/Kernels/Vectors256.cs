@@ -48,9 +48,8 @@ internal readonly unsafe struct Vectors256 : ISimdVectors<Vector256<float>, Vect
 
     public static Vector256<short> ShiftRight(Vector256<short> bits, int count) => bits >>> count;
 
-    public static Vector256<short> Add(Vector256<short> a, Vector256<short> b) => a + b;
-
-    public static Vector256<short> BytePairProducts(Vector256<short> left, Vector256<short> right) => Avx2.MultiplyAddAdjacent(left.AsByte(), right.AsSByte());
+    public static Vector256<short> AddBytePairProducts(Vector256<short> sums, Vector256<short> left, Vector256<short> right) =>
+        sums + Avx2.MultiplyAddAdjacent(left.AsByte(), right.AsSByte());
 
     public static void Prefetch(byte* address) => Sse.Prefetch0(address);
 }

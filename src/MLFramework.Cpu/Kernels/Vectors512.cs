@@ -48,9 +48,8 @@ internal readonly unsafe struct Vectors512 : ISimdVectors<Vector512<float>, Vect
 
     public static Vector512<short> ShiftRight(Vector512<short> bits, int count) => bits >>> count;
 
-    public static Vector512<short> Add(Vector512<short> a, Vector512<short> b) => a + b;
-
-    public static Vector512<short> BytePairProducts(Vector512<short> left, Vector512<short> right) => Avx512BW.MultiplyAddAdjacent(left.AsByte(), right.AsSByte());
+    public static Vector512<short> AddBytePairProducts(Vector512<short> sums, Vector512<short> left, Vector512<short> right) =>
+        sums + Avx512BW.MultiplyAddAdjacent(left.AsByte(), right.AsSByte());
 
     public static void Prefetch(byte* address) => Sse.Prefetch0(address);
 }
