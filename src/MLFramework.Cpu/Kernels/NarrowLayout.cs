@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace MLFramework.Cpu;
 
 /// <summary>
@@ -19,25 +21,53 @@ internal static class NarrowLayout<TBlocks> where TBlocks : struct, INarrowBlock
     public const int QuadLength = 4;
 
     /// <summary>Bytes of the codes of a row in a block.</summary>
-    public static int CodeBytes => (Quads / 2 + (TBlocks.HighBits > 0 ? TBlocks.Parts : 0)) * QuadLength;
+    public static int CodeBytes
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => (Quads / 2 + (TBlocks.HighBits > 0 ? TBlocks.Parts : 0)) * QuadLength;
+    }
 
     /// <summary>Vectors of nibbles per scale.</summary>
-    public static int StepsPerPart => Quads / 2 / TBlocks.Parts;
+    public static int StepsPerPart
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => Quads / 2 / TBlocks.Parts;
+    }
 
     /// <summary>Vectors per scale.</summary>
-    public static int VectorsPerPart => StepsPerPart + (TBlocks.HighBits > 0 ? 1 : 0);
+    public static int VectorsPerPart
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => StepsPerPart + (TBlocks.HighBits > 0 ? 1 : 0);
+    }
 
     /// <summary>Bytes in front of the blocks.</summary>
-    public static int HeaderBytes => PackedMatrix.PanelRows * sizeof(ushort) * (TBlocks.HasMinima ? 2 : 1);
+    public static int HeaderBytes
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => PackedMatrix.PanelRows * sizeof(ushort) * (TBlocks.HasMinima ? 2 : 1);
+    }
 
     /// <summary>Bytes of the codes of a block.</summary>
-    public static int BlockCodeBytes => PackedMatrix.PanelRows * CodeBytes;
+    public static int BlockCodeBytes
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => PackedMatrix.PanelRows * CodeBytes;
+    }
 
     /// <summary>Bytes of a block.</summary>
-    public static int BlockBytes => BlockCodeBytes + (TBlocks.BlocksPerSuper > 1 ? 2 * PackedMatrix.PanelRows : 0);
+    public static int BlockBytes
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => BlockCodeBytes + (TBlocks.BlocksPerSuper > 1 ? 2 * PackedMatrix.PanelRows : 0);
+    }
 
     /// <summary>Bytes of a super-block.</summary>
-    public static int SuperBytes => HeaderBytes + TBlocks.BlocksPerSuper * BlockBytes;
+    public static int SuperBytes
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => HeaderBytes + TBlocks.BlocksPerSuper * BlockBytes;
+    }
 
     /// <summary>The column of a block that is byte <paramref name="index"/> of a quad.</summary>
     public static int Column(int quad, int index) => quad / 4 * 16 + index / 2 * 8 + quad % 4 * 2 + index % 2;
