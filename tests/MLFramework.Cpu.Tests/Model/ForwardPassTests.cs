@@ -4,13 +4,15 @@ public sealed class ForwardPassTests
 {
     private static readonly int[] Prompt = [.. Enumerable.Range(0, 40).Select(i => (i * 37 + 5) % TinyModels.VocabularySize)];
 
-    /// <summary>Logits within the relative root mean square that the weights' type and 16-bit activations allow.</summary>
+    /// <summary>Logits within the relative root mean square that the activations allow: floats, of 16 bits with Q8_0, or of 8 bits with what is narrower.</summary>
     [TestCase("llama", TensorType.F32, 2e-6)]
     [TestCase("llama", TensorType.F16, 2e-6)]
     [TestCase("llama", TensorType.BF16, 2e-6)]
     [TestCase("llama", TensorType.Q8_0, 2e-4)]
-    [TestCase("llama", TensorType.Q4_0, 2e-4)]
-    [TestCase("llama", TensorType.Q5_1, 2e-6)]
+    [TestCase("llama", TensorType.Q4_0, 2e-2)]
+    [TestCase("llama", TensorType.Q4_1, 2e-2)]
+    [TestCase("llama", TensorType.Q5_0, 2e-2)]
+    [TestCase("llama", TensorType.Q5_1, 2e-2)]
     [TestCase("qwen2", TensorType.F32, 2e-6)]
     [TestCase("qwen2", TensorType.Q8_0, 2e-4)]
     public void Logits_are_those_of_a_reference_in_double_precision(string architecture, TensorType type, double tolerance)
@@ -28,15 +30,15 @@ public sealed class ForwardPassTests
     }
 
     [Test]
-    public void Logits_of_the_demo_model_are_within_a_thousandth_of_the_reference()
+    public void Logits_of_the_demo_model_are_those_of_the_reference()
     {
         GreedyReference reference = TestModels.GreedyReferences()[0];
-        foreach (string type in (string[])["f16", "q8_0", "q4_0"])
+        foreach ((string type, double tolerance) in ((string, double)[])[("f16", 1e-3), ("q8_0", 1e-3), ("q4_0", 2e-2)])
         {
             using CpuModel model = CpuModel.Load(TestModels.Demo(type));
             using GgufFile file = GgufFile.Open(TestModels.Demo(type));
             using var runner = new ModelRunner(model, type: KVElementType.F16);
-            Assert.That(RelativeError(runner.Run((reference.PromptIds, 0, [3]))[0], new ReferenceModel(file).Logits(reference.PromptIds)), Is.LessThan(1e-3), type);
+            Assert.That(RelativeError(runner.Run((reference.PromptIds, 0, [3]))[0], new ReferenceModel(file).Logits(reference.PromptIds)), Is.LessThan(tolerance), type);
         }
     }
 
