@@ -19,6 +19,7 @@ internal static class MlfCommand
         root.Add(GenerateCommand.Create(terminal, cancellationToken));
         root.Add(ChatCommand.Create(terminal, cancellationToken));
         root.Add(InspectCommand.Create(terminal));
+        root.Add(BenchCommand.Create(terminal, cancellationToken));
         root.Add(MakeModelCommand.Create(terminal, cancellationToken));
         root.Add(SimulateCommand.Create(terminal, cancellationToken));
         root.SetAction(parsed => new HelpAction().Invoke(parsed));
@@ -63,7 +64,12 @@ internal static class MlfCommand
             terminal.WriteError(message);
         }
 
-        string command = result.CommandResult.Command is RootCommand ? "mlf" : $"mlf {result.CommandResult.Command.Name}";
+        string command = "mlf";
+        for (SymbolResult? at = result.CommandResult; at is CommandResult { Command: not RootCommand } inner; at = inner.Parent)
+        {
+            command = command.Insert("mlf".Length, $" {inner.Command.Name}");
+        }
+
         terminal.WriteError($"'{command} --help' lists what is possible.");
         return ExitCode.Usage;
     }

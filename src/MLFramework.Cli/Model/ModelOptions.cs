@@ -11,13 +11,20 @@ internal sealed record class ModelSettings(string Path, int? Context, int? Threa
 /// <summary>The options of commands that run a model.</summary>
 internal sealed class ModelOptions
 {
-    private readonly Option<string?> _model = Options.Parsed<string?>("--model", "FILE", "A GGUF model; of a split one any file [the model that comes with mlf].", text =>
-        text.Length > 0 ? text : throw new FormatException("must name a file"));
+    private readonly Option<string?> _model = NewModelOption();
 
     private readonly Option<int?> _context = Options.Integer(
         "--context", $"Most tokens of prompt and response together [the model's limit, at most {ModelSession.LargestDefaultContext}].", 2, 1 << 24);
 
-    private readonly Option<int?> _threads = Options.Integer("--threads", "Threads that compute [all that the process may use].", 1, 1024);
+    private readonly Option<int?> _threads = NewThreadsOption();
+
+    /// <summary>The option that names a model.</summary>
+    public static Option<string?> NewModelOption() =>
+        Options.Parsed<string?>("--model", "FILE", "A GGUF model; of a split one any file [the model that comes with mlf].", text =>
+            text.Length > 0 ? text : throw new FormatException("must name a file"));
+
+    /// <summary>The option that says how many threads compute.</summary>
+    public static Option<int?> NewThreadsOption() => Options.Integer("--threads", "Threads that compute [all that the process may use].", 1, 1024);
 
     /// <summary>Adds the options.</summary>
     public void AddTo(Command command)

@@ -6,13 +6,13 @@ namespace MLFramework.Cpu;
 internal abstract class KernelSet
 {
     /// <summary>AVX2 with fused multiply-add.</summary>
-    public static KernelSet Avx2 { get; } = new KernelSet<Avx2Simd, Vectors256, Vector256<float>, Vector256<int>, Vector256<short>>("AVX2");
+    public static KernelSet Avx2 { get; } = new KernelSet<Vectors256, Vector256<float>, Vector256<int>, Vector256<short>>("AVX2");
 
     /// <summary>AVX-512.</summary>
-    public static KernelSet Avx512 { get; } = new KernelSet<Avx2Simd, Vectors512, Vector512<float>, Vector512<int>, Vector512<short>>("AVX-512");
+    public static KernelSet Avx512 { get; } = new KernelSet<Vectors512, Vector512<float>, Vector512<int>, Vector512<short>>("AVX-512");
 
     /// <summary>128-bit vectors of any machine.</summary>
-    public static KernelSet Portable { get; } = new KernelSet<PortableSimd, Vectors128, Vector128<float>, Vector128<int>, Vector128<short>>("portable");
+    public static KernelSet Portable { get; } = new KernelSet<Vectors128, Vector128<float>, Vector128<int>, Vector128<short>>("portable");
 
     /// <summary>The fastest that this machine has.</summary>
     public static KernelSet Best => Supported[0];
@@ -31,24 +31,28 @@ internal abstract class KernelSet
     /// <summary>Packs weights of 4, 5 or 6 bits as they are stored.</summary>
     public abstract PackedMatrix PackNarrow(TensorType type, int rows, int columns, StoredRowReader readRow);
 
-    public abstract PagedAttention CreateAttention(AttentionShape shape, KVElementType type, int blocks);
+    /// <summary>Creates a cache of keys and values.</summary>
+    /// <param name="shape">Sizes.</param>
+    /// <param name="type">How they are stored.</param>
+    /// <param name="blocks">Blocks of the cache.</param>
+    /// <param name="grid">Where sums over positions are cut; null for the grid that all executors share.</param>
+    public abstract PagedAttention CreateAttention(AttentionShape shape, KVElementType type, int blocks, ReductionGrid? grid = null);
 }
 
 /// <inheritdoc/>
-internal sealed class KernelSet<TSimd, TVectors, TFloats, TInts, TShorts>(string name) : KernelSet
-    where TSimd : struct, ISimd
-    where TVectors : struct, ISimdVectors<TFloats, TInts, TShorts>
+internal sealed class KernelSet<TSimd, TFloats, TInts, TShorts>(string name) : KernelSet
+    where TSimd : struct, ISimdVectors<TFloats, TInts, TShorts>
     where TFloats : struct
     where TInts : struct
     where TShorts : struct
 {
-    public override PackedMatrix PackSingles(int rows, int columns, WeightRowReader readRow) => new FloatMatrix<SingleWeights, TVectors, TFloats, TInts, TShorts>(rows, columns, readRow);
+    public override PackedMatrix PackSingles(int rows, int columns, WeightRowReader readRow) => new FloatMatrix<SingleWeights, TSimd, TFloats, TInts, TShorts>(rows, columns, readRow);
 
-    public override PackedMatrix PackHalves(int rows, int columns, WeightRowReader readRow) => new FloatMatrix<HalfWeights, TVectors, TFloats, TInts, TShorts>(rows, columns, readRow);
+    public override PackedMatrix PackHalves(int rows, int columns, WeightRowReader readRow) => new FloatMatrix<HalfWeights, TSimd, TFloats, TInts, TShorts>(rows, columns, readRow);
 
-    public override PackedMatrix PackBrains(int rows, int columns, WeightRowReader readRow) => new FloatMatrix<BrainWeights, TVectors, TFloats, TInts, TShorts>(rows, columns, readRow);
+    public override PackedMatrix PackBrains(int rows, int columns, WeightRowReader readRow) => new FloatMatrix<BrainWeights, TSimd, TFloats, TInts, TShorts>(rows, columns, readRow);
 
-    public override PackedMatrix PackBytes(int rows, int columns, CodeRowReader readRow) => new ByteMatrix<TVectors, TFloats, TInts, TShorts>(rows, columns, readRow);
+    public override PackedMatrix PackBytes(int rows, int columns, CodeRowReader readRow) => new ByteMatrix<TSimd, TFloats, TInts, TShorts>(rows, columns, readRow);
 
     public override PackedMatrix PackNarrow(TensorType type, int rows, int columns, StoredRowReader readRow) => type switch
     {
@@ -62,15 +66,16 @@ internal sealed class KernelSet<TSimd, TVectors, TFloats, TInts, TShorts>(string
         _ => throw new ArgumentOutOfRangeException(nameof(type), type, "Not a type of 4, 5 or 6 bits."),
     };
 
-    public override PagedAttention CreateAttention(AttentionShape shape, KVElementType type, int blocks) => type switch
+    public override PagedAttention CreateAttention(AttentionShape shape, KVElementType type, int blocks, ReductionGrid? grid) => type switch
     {
-        KVElementType.F16 => new PagedAttention<HalfKV, TSimd>(shape, blocks),
-        KVElementType.F32 => new PagedAttention<SingleKV, TSimd>(shape, blocks),
+        KVElementType.F16 => new TiledAttention<HalfKV, TSimd, TFloats, TInts, TShorts>(shape, blocks, grid ?? ReductionGrid.Default),
+        KVElementType.F32 => new TiledAttention<SingleKV, TSimd, TFloats, TInts, TShorts>(shape, blocks, grid ?? ReductionGrid.Default),
+        KVElementType.Q8_0 => new TiledAttention<ScaledByteKV, TSimd, TFloats, TInts, TShorts>(shape, blocks, grid ?? ReductionGrid.Default),
         _ => throw new ArgumentOutOfRangeException(nameof(type), type, "Unknown type of keys and values."),
     };
 
     public override string ToString() => name;
 
-    private static NarrowMatrix<TBlocks, TVectors, TFloats, TInts, TShorts> Narrow<TBlocks>(int rows, int columns, StoredRowReader readRow) where TBlocks : struct, INarrowBlocks =>
+    private static NarrowMatrix<TBlocks, TSimd, TFloats, TInts, TShorts> Narrow<TBlocks>(int rows, int columns, StoredRowReader readRow) where TBlocks : struct, INarrowBlocks =>
         new(rows, columns, readRow);
 }

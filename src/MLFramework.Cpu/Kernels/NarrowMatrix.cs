@@ -16,7 +16,7 @@ internal sealed unsafe class NarrowMatrix<TBlocks, TSimd, TFloats, TInts, TShort
     public NarrowMatrix(int rows, int columns, StoredRowReader readRow)
         : base(rows, columns, (long)(columns / SuperLength) * NarrowLayout<TBlocks>.SuperBytes)
     {
-        Parallel.For(0, PanelCount, panel =>
+        PackWith(panel =>
         {
             Span<byte> codes = stackalloc byte[SuperLength], factors = stackalloc byte[2 * TBlocks.BlocksPerSuper];
             for (int lane = 0; lane < PanelRows && panel * PanelRows + lane < rows; lane++)
@@ -37,6 +37,28 @@ internal sealed unsafe class NarrowMatrix<TBlocks, TSimd, TFloats, TInts, TShort
     public override ActivationFormat Format => ActivationFormat.Int8;
 
     private static int SuperLength => BlockLength * TBlocks.BlocksPerSuper;
+
+    public override void ReadRow(int row, Span<float> weights)
+    {
+        int lane = row % PanelRows;
+        byte* super = Panel(row / PanelRows);
+        for (; !weights.IsEmpty; weights = weights[SuperLength..], super += NarrowLayout<TBlocks>.SuperBytes)
+        {
+            float scale = (float)((Half*)super)[lane], minimum = TBlocks.HasMinima ? (float)((Half*)super)[PanelRows + lane] : 0;
+            byte* block = super + NarrowLayout<TBlocks>.HeaderBytes;
+            for (int first = 0; first < SuperLength; first += BlockLength, block += NarrowLayout<TBlocks>.BlockBytes)
+            {
+                sbyte* factors = (sbyte*)block + NarrowLayout<TBlocks>.BlockCodeBytes + lane;
+                float offset = TBlocks.BlocksPerSuper == 1 ? minimum : minimum * factors[PanelRows];
+                for (int column = 0; column < BlockLength; column++)
+                {
+                    float step = TBlocks.BlocksPerSuper == 1 ? scale : scale * factors[TBlocks.Parts == 1 ? 0 : column / 16 * PanelRows];
+                    int code = ReadCode(block, lane, column);
+                    weights[first + column] = TBlocks.HasMinima ? step * code + offset : step * (code - TBlocks.Offset);
+                }
+            }
+        }
+    }
 
     protected override void MultiplyTile(int panel, ActivationRows input, float* output, int outputStride, bool prefetches)
     {
@@ -89,6 +111,18 @@ internal sealed unsafe class NarrowMatrix<TBlocks, TSimd, TFloats, TInts, TShort
                 (planes[lane], planes[PanelRows + lane]) = (factors[0], factors[1]);
             }
         }
+    }
+
+    private static int ReadCode(byte* block, int lane, int column)
+    {
+        int quad = column / 16 * 4 + column % 8 / 2, index = column / 8 % 2 * 2 + column % 2;
+        int part = quad / 2 / NarrowLayout<TBlocks>.StepsPerPart, step = quad / 2 % NarrowLayout<TBlocks>.StepsPerPart;
+        byte* group = block + lane / TSimd.Lanes * TSimd.Lanes * NarrowLayout<TBlocks>.CodeBytes;
+        int code = Quad(group, (part + 1) * NarrowLayout<TBlocks>.VectorsPerPart - NarrowLayout<TBlocks>.StepsPerPart + step, lane)[index] >> quad % 2 * 4 & 15;
+        if (TBlocks.HighBits == 0) return code;
+
+        int high = Quad(group, part * NarrowLayout<TBlocks>.VectorsPerPart, lane)[index] >> step * TBlocks.HighBits + 4 - quad % 2 * 4;
+        return code | (high & (1 << TBlocks.HighBits) - 1) << 4;
     }
 
     private static byte* Quad(byte* group, int vector, int lane) => group + (vector * TSimd.Lanes + lane % TSimd.Lanes) * NarrowLayout<TBlocks>.QuadLength;

@@ -15,6 +15,13 @@ internal static unsafe class RowKernels
         for (int i = 0; i < length; i += Lanes) (Vector256.Load(sum + i) + Vector256.Load(addend + i)).Store(sum + i);
     }
 
+    /// <summary>Multiplies a row by a number.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Scale(float* x, float factor, int length)
+    {
+        for (int i = 0; i < length; i += Lanes) (Vector256.Load(x + i) * Vector256.Create(factor)).Store(x + i);
+    }
+
     /// <summary>Root mean square normalization (Zhang and Sennrich, 2019): x × weight / √(mean of x² + ε).</summary>
     /// <param name="x">The row.</param>
     /// <param name="weight">A weight per element.</param>
@@ -39,11 +46,53 @@ internal static unsafe class RowKernels
         return float.IsFinite(squares);
     }
 
+    /// <summary>Normalizes the heads of a row, each by itself and in place, as <see cref="RmsNorm"/> does.</summary>
+    /// <param name="heads">The heads, side by side.</param>
+    /// <param name="weight">A weight per element of a head.</param>
+    /// <param name="count">Number of heads.</param>
+    /// <param name="length">Elements of a head, a multiple of 8.</param>
+    /// <param name="epsilon">Keeps a head of zeros finite.</param>
+    /// <returns>False if a head holds something that is not a finite number, or is too large to be squared.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static bool NormalizeHeads(float* heads, float* weight, int count, int length, float epsilon)
+    {
+        bool isFinite = true;
+        for (float* end = heads + (long)count * length; heads < end; heads += length)
+        {
+            Vector256<float> sums = Vector256<float>.Zero;
+            for (int i = 0; i < length; i += Lanes)
+            {
+                Vector256<float> x = Vector256.Load(heads + i);
+                sums = Vector256.FusedMultiplyAdd(x, x, sums);
+            }
+            float squares = VectorMath.Sum(sums);
+            Vector256<float> scale = Vector256.Create(1 / MathF.Sqrt(squares / length + epsilon));
+            for (int i = 0; i < length; i += Lanes) (Vector256.Load(heads + i) * scale * Vector256.Load(weight + i)).Store(heads + i);
+            isFinite &= float.IsFinite(squares);
+        }
+        return isFinite;
+    }
+
     /// <summary>The gated activation of a feed-forward layer (Shazeer, "GLU Variants Improve Transformer", 2020): silu(gate) × up.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void SwiGlu(float* gate, float* up, float* result, int length)
     {
         for (int i = 0; i < length; i += Lanes) (VectorMath.Silu(Vector256.Load(gate + i)) * Vector256.Load(up + i)).Store(result + i);
+    }
+
+    /// <summary>The gated activation of the same source with another function: gelu(gate) × up.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void GeGlu(float* gate, float* up, float* result, int length)
+    {
+        for (int i = 0; i < length; i += Lanes) (VectorMath.Gelu(Vector256.Load(gate + i)) * Vector256.Load(up + i)).Store(result + i);
+    }
+
+    /// <summary>Bounds a row: x becomes cap × tanh(x / cap) (Gemma Team, "Gemma 2", 2024).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void SoftCap(float* x, float cap, int length)
+    {
+        Vector256<float> inverse = Vector256.Create(1 / cap);
+        for (int i = 0; i < length; i += Lanes) (VectorMath.Tanh(Vector256.Load(x + i) * inverse) * Vector256.Create(cap)).Store(x + i);
     }
 
     /// <summary>Quantizes a row to 16 bits: x ≈ code × scale, a scale per 32 elements.</summary>

@@ -7,7 +7,10 @@ namespace MLFramework.Cpu;
 internal static class VectorMath
 {
     /// <summary>Halves read as floats with a shifted exponent are too small by this factor.</summary>
-    private const float HalfScale = 5.192296858534828e33f; // 2^112
+    public const float HalfScale = 5.192296858534828e33f; // 2^112
+
+    /// <summary>The bits of such a float that stem from the half.</summary>
+    public const int HalfMask = unchecked((int)0x8FFFE000);
 
     private const float LargestHalf = 65504;
 
@@ -41,6 +44,16 @@ internal static class VectorMath
         return (e / (e + Vector256.Create(2f))) | (x & Vector256.Create(-0f));
     }
 
+    /// <summary>x × (1 + tanh u) / 2 for u = √(2/π) (x + 0.044715 x³): the Gaussian error linear unit in its tanh form (Hendrycks and Gimpel, 2016).</summary>
+    /// <remarks>The same as x / (1 + e^−2u), which keeps its precision where tanh is near −1.</remarks>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Gelu(Vector256<float> x)
+    {
+        Vector256<float> cubed = Vector256.FusedMultiplyAdd(x * x, Vector256.Create(0.044715f), Vector256<float>.One) * x;
+        Vector256<float> exponent = cubed * Vector256.Create(-1.5957691216f); // −2 √(2/π)
+        return x / (Vector256<float>.One + Exp(Vector256.Min(exponent, Vector256.Create(87f))));
+    }
+
     /// <summary>Rounds to the nearest integer, ties to even, for |x| &lt; 2^22.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> Round(Vector256<float> x) => x + Vector256.Create(RoundingShift) - Vector256.Create(RoundingShift);
@@ -71,17 +84,17 @@ internal static class VectorMath
     /// <param name="bits">The 16 bits of each, sign-extended.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> FromHalf(Vector256<int> bits) =>
-        ((bits << 13) & Vector256.Create(unchecked((int)0x8FFFE000))).AsSingle() * Vector256.Create(HalfScale);
+        ((bits << 13) & Vector256.Create(HalfMask)).AsSingle() * Vector256.Create(HalfScale);
 
     /// <inheritdoc cref="FromHalf(Vector256{int})"/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> FromHalf(Vector512<int> bits) =>
-        ((bits << 13) & Vector512.Create(unchecked((int)0x8FFFE000))).AsSingle() * Vector512.Create(HalfScale);
+        ((bits << 13) & Vector512.Create(HalfMask)).AsSingle() * Vector512.Create(HalfScale);
 
     /// <inheritdoc cref="FromHalf(Vector256{int})"/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> FromHalf(Vector128<int> bits) =>
-        ((bits << 13) & Vector128.Create(unchecked((int)0x8FFFE000))).AsSingle() * Vector128.Create(HalfScale);
+        ((bits << 13) & Vector128.Create(HalfMask)).AsSingle() * Vector128.Create(HalfScale);
 
     /// <summary>Floats as IEEE halves, rounded to nearest even; what is too large becomes the largest half. NaN becomes some number.</summary>
     /// <returns>The 16 bits of each.</returns>

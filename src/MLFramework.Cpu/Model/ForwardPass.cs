@@ -13,8 +13,6 @@ internal interface ILogitsConsumer
 /// <summary>Computes one forward pass over the rows of a plan: all members of a team walk through the phases together, with a barrier after each.</summary>
 internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
 {
-    private const int SharesPerMember = 8, MostItemsAtOnce = 16;
-
     /// <summary>
     /// Bytes of weights times rows below which one thread computes alone: about half a millisecond, in which dozens of barriers gain little, and on a busy
     /// machine, where they wait for threads that are not running, lose a lot (measured: a factor of ten).
@@ -25,6 +23,7 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
     private readonly HyperParameters _sizes;
     private readonly ComputeTeam _team, _alone = new(1);
     private readonly PagedAttention _attention;
+    private readonly AttentionPlan _attentionPlan;
     private readonly Workspace _work;
     private readonly NativeBuffer<float>[] _scratch;
     private readonly long _leastSharedWork;
@@ -40,7 +39,8 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
     {
         _leastSharedWork = leastSharedWork;
         (_model, _sizes, _attention, _team, _work) = (model, model.HyperParameters, attention, team, new Workspace(model));
-        _scratch = [.. Enumerable.Range(0, team.Size).Select(_ => new NativeBuffer<float>(attention.ScratchLength(model.HyperParameters.ContextLength)))];
+        _attentionPlan = new AttentionPlan(attention);
+        _scratch = [.. Enumerable.Range(0, team.Size).Select(_ => new NativeBuffer<float>(attention.ScratchLength))];
     }
 
     /// <summary>Computes a plan.</summary>
@@ -53,6 +53,7 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
         if (plan.RowCount == 0) return;
         _work.Reserve(plan.RowCount, plan.OutputCount);
         (_plan, _consumer, _cancellationToken) = (plan, consumer, cancellationToken);
+        _attentionPlan.Build(plan, _team.Size);
         (plan.RowCount * _model.PackedBytes < _leastSharedWork ? _alone : _team).Run(this);
     }
 
@@ -67,7 +68,8 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
         {
             _cancellationToken.ThrowIfCancellationRequested();
             LayerWeights layer = _model.Layers[index];
-            NormalizeRows(team, layer.AttentionNorm, layer.QueryKeyValue, addsDelta: index > 0);
+            if (index == 0) NormalizeRows(team, layer.AttentionNorm, layer.QueryKeyValue);
+            else AddAndNormalizeRows(team, _model.Layers[index - 1].FeedForwardPostNorm, layer.AttentionNorm, layer.QueryKeyValue);
             team.Barrier();
             layer.QueryKeyValue.Multiply(team, Inputs(layer.QueryKeyValue, _plan.RowCount), _work.Projection);
             team.Barrier();
@@ -82,7 +84,7 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
             }
             layer.AttentionOutput.Multiply(team, Inputs(layer.AttentionOutput, _plan.RowCount), _work.Delta);
             team.Barrier();
-            NormalizeRows(team, layer.FeedForwardNorm, layer.GateUp, addsDelta: true);
+            AddAndNormalizeRows(team, layer.AttentionPostNorm, layer.FeedForwardNorm, layer.GateUp);
             team.Barrier();
             layer.GateUp.Multiply(team, Inputs(layer.GateUp, _plan.RowCount), _work.Projection);
             team.Barrier();
@@ -96,53 +98,62 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
         _model.Output.Multiply(team, Inputs(_model.Output, _plan.OutputCount), _work.Logits);
         team.Barrier();
         while (team.TryTake(_plan.OutputCount, 1, out int output, out _))
-            _consumer!.Consume(member, output, new Span<float>(_work.Logits + (long)output * _model.Output.OutputStride, _sizes.VocabularySize));
+            ConsumeLogits(member, output);
     }
 
     public void Dispose()
     {
         _alone.Dispose();
         _work.Dispose();
+        _attentionPlan.Dispose();
         foreach (NativeBuffer<float> scratch in _scratch) scratch.Dispose();
     }
 
     private void EmbedRows(ComputeTeam team)
     {
-        int pairs = _sizes.RotaryLength / 2;
         while (team.TryTake(_plan.RowCount, 1, out int row, out _))
         {
             PlannedRow planned = _plan.Row(row);
-            float* residual = Residual(row), angles = _work.Angles + (long)row * _sizes.RotaryLength;
+            float* residual = Residual(row);
             new Span<float>(residual, _work.ResidualStride).Clear();
             _model.Embed(planned.Token, new Span<float>(residual, _sizes.EmbeddingLength));
-            for (int pair = 0; pair < pairs; pair++)
-            {
-                (double sine, double cosine) = Math.SinCos(planned.Position * _model.RotaryFrequencies[pair]);
-                (angles[pair], angles[pairs + pair]) = ((float)cosine, (float)sine);
-            }
+            if (_sizes.EmbeddingScale != 1) RowKernels.Scale(residual, _sizes.EmbeddingScale, _work.ResidualStride);
+            _model.Rotary.Write(planned.Position, new Span<float>(Angles(_work.Angles, row), _sizes.RotaryLength));
+            _model.LocalRotary?.Write(planned.Position, new Span<float>(Angles(_work.LocalAngles, row), _sizes.RotaryLength));
             _work.IsFinite[row] = true;
         }
     }
 
-    /// <summary>Adds what the last phase computed, if anything, and normalizes for the next.</summary>
-    private void NormalizeRows(ComputeTeam team, NativeBuffer<float> norm, MatrixGroup next, bool addsDelta)
+    private void NormalizeRows(ComputeTeam team, NativeBuffer<float> norm, MatrixGroup next)
+    {
+        while (team.TryTake(_plan.RowCount, 1, out int row, out _)) Normalize(row, row, norm, next);
+    }
+
+    /// <summary>Adds what the last phase computed to the residual stream, and normalizes that for the next.</summary>
+    private void AddAndNormalizeRows(ComputeTeam team, NativeBuffer<float>? postNorm, NativeBuffer<float> norm, MatrixGroup next)
     {
         while (team.TryTake(_plan.RowCount, 1, out int row, out _))
         {
-            if (addsDelta) RowKernels.Add(Residual(row), Delta(row), _work.ResidualStride);
+            AddDelta(row, postNorm);
             Normalize(row, row, norm, next);
         }
     }
 
-    /// <summary>As <see cref="NormalizeRows"/>, for the rows whose logits are wanted; their input stands in the order of the outputs.</summary>
+    /// <summary>As <see cref="AddAndNormalizeRows"/>, for the rows whose logits are wanted; their input stands in the order of the outputs.</summary>
     private void FinishRows(ComputeTeam team)
     {
         while (team.TryTake(_plan.OutputCount, 1, out int output, out _))
         {
             int row = _plan.OutputRow(output);
-            RowKernels.Add(Residual(row), Delta(row), _work.ResidualStride);
+            AddDelta(row, _model.Layers[^1].FeedForwardPostNorm);
             Normalize(row, output, _model.OutputNorm, _model.Output);
         }
+    }
+
+    private void AddDelta(int row, NativeBuffer<float>? postNorm)
+    {
+        if (postNorm is not null) _work.IsFinite[row] &= RowKernels.RmsNorm(Delta(row), postNorm.Pointer, Delta(row), _sizes.EmbeddingLength, _sizes.NormEpsilon);
+        RowKernels.Add(Residual(row), Delta(row), _work.ResidualStride);
     }
 
     private void Normalize(int row, int inputRow, NativeBuffer<float> norm, MatrixGroup next)
@@ -155,11 +166,14 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
     {
         MatrixGroup group = layer.QueryKeyValue;
         int keys = group.Offset(1), values = group.Offset(2), head = _sizes.HeadLength;
+        float* rotaryAngles = _model.LocalRotary is not null && _sizes.Window(index) is not null ? _work.LocalAngles : _work.Angles;
         while (team.TryTake(_plan.RowCount, 1, out int row, out _))
         {
             PlannedRow planned = _plan.Row(row);
-            float* projection = _work.Projection + (long)row * group.OutputStride, angles = _work.Angles + (long)row * _sizes.RotaryLength;
+            float* projection = _work.Projection + (long)row * group.OutputStride, angles = Angles(rotaryAngles, row);
             if (layer.QueryKeyValueBias is { } bias) RowKernels.Add(projection, bias.Pointer, group.OutputStride);
+            if (layer.QueryNorm is { } queryNorm) _work.IsFinite[row] &= RowKernels.NormalizeHeads(projection, queryNorm.Pointer, _sizes.Heads, head, _sizes.NormEpsilon);
+            if (layer.KeyNorm is { } keyNorm) _work.IsFinite[row] &= RowKernels.NormalizeHeads(projection + keys, keyNorm.Pointer, _sizes.KVHeads, head, _sizes.NormEpsilon);
             for (int i = 0; i < _sizes.Heads; i++) RowKernels.Rotate(projection + i * head, angles, _sizes.RotaryLength);
             for (int i = 0; i < _sizes.KVHeads; i++) RowKernels.Rotate(projection + keys + i * head, angles, _sizes.RotaryLength);
             int block = _plan.Blocks(planned)[planned.Position / PagedAttention.BlockLength];
@@ -169,25 +183,32 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
 
     private void Attend(ComputeTeam team, int member, int index, LayerWeights layer)
     {
-        int groupLength = _attention.Shape.GroupSize * _sizes.HeadLength, items = _plan.RowCount * _sizes.KVHeads;
-        int grain = Math.Clamp(items / (SharesPerMember * team.Size), 1, MostItemsAtOnce);
-        while (team.TryTake(items, grain, out int first, out int end))
-            for (int item = first; item < end; item++)
-            {
-                int row = item / _sizes.KVHeads, kvHead = item % _sizes.KVHeads;
-                PlannedRow planned = _plan.Row(row);
-                var run = new QueryRun
-                {
-                    Queries = _work.Projection + (long)row * layer.QueryKeyValue.OutputStride + kvHead * groupLength,
-                    QueryStride = layer.QueryKeyValue.OutputStride,
-                    Position = planned.Position,
-                    Count = 1,
-                    Blocks = _plan.Blocks(planned),
-                    Output = Input(layer.AttentionOutput, row) + kvHead * groupLength,
-                    OutputStride = layer.AttentionOutput.InputStride,
-                };
-                _attention.Attend(index, kvHead, layer.Attention, run, _scratch[member].Pointer);
-            }
+        while (team.TryTake(_attentionPlan.Count * _sizes.KVHeads, _attentionPlan.Grain, out int first, out int end))
+            for (int item = first; item < end; item++) Attend(_attentionPlan[item / _sizes.KVHeads], item % _sizes.KVHeads, index, layer, _scratch[member].Pointer);
+    }
+
+    private void Attend(AttentionItem item, int kvHead, int index, LayerWeights layer, float* scratch)
+    {
+        int groupLength = _attention.Shape.GroupSize * _sizes.HeadLength;
+        PlannedRow first = _plan.Row(item.Row);
+        var run = new QueryRun
+        {
+            Queries = _work.Projection + (long)item.Row * layer.QueryKeyValue.OutputStride + kvHead * groupLength,
+            QueryStride = layer.QueryKeyValue.OutputStride,
+            Position = first.Position,
+            Count = item.Count,
+            Blocks = _plan.Blocks(first),
+            Output = Input(layer.AttentionOutput, item.Row) + kvHead * groupLength,
+            OutputStride = layer.AttentionOutput.InputStride,
+        };
+        if (item.Span < 0)
+        {
+            _attention.Attend(index, kvHead, layer.Attention, run, scratch);
+            return;
+        }
+        float* partials = _attentionPlan.Partials(item, kvHead);
+        _attention.AttendSpan(index, kvHead, layer.Attention, run, item.Span, partials + (long)item.Span * _attention.PartialLength(item.Count), scratch);
+        if (_attentionPlan.IsLastSpan(item, kvHead)) _attention.CombineSpans(partials, item.Spans, run);
     }
 
     private void QuantizeRows(ComputeTeam team, MatrixGroup next)
@@ -201,9 +222,17 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
         while (team.TryTake(_plan.RowCount, 1, out int row, out _))
         {
             float* gate = _work.Projection + (long)row * layer.GateUp.OutputStride;
-            RowKernels.SwiGlu(gate, gate + up, Input(layer.Down, row), layer.Down.InputStride);
+            if (_model.GateActivation == GateActivation.Silu) RowKernels.SwiGlu(gate, gate + up, Input(layer.Down, row), layer.Down.InputStride);
+            else RowKernels.GeGlu(gate, gate + up, Input(layer.Down, row), layer.Down.InputStride);
             Quantize(layer.Down, row);
         }
+    }
+
+    private void ConsumeLogits(int member, int output)
+    {
+        float* logits = _work.Logits + (long)output * _model.Output.OutputStride;
+        if (_sizes.LogitSoftCap is { } cap) RowKernels.SoftCap(logits, cap, _model.Output.OutputStride);
+        _consumer!.Consume(member, output, new Span<float>(logits, _sizes.VocabularySize));
     }
 
     private void Quantize(MatrixGroup next, int row)
@@ -214,6 +243,8 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
     }
 
     private ActivationRows Inputs(MatrixGroup group, int count) => new(_work.Input, _work.Codes, _work.Scales, _work.Blocks, count, group.InputStride);
+
+    private float* Angles(float* ofAllRows, int row) => ofAllRows + (long)row * _sizes.RotaryLength;
 
     private float* Residual(int row) => _work.Residual + (long)row * _work.ResidualStride;
 

@@ -4,14 +4,19 @@ namespace MLFramework.Cpu;
 /// <param name="AttentionNorm">[embedding].</param>
 /// <param name="QueryKeyValue">Three matrices [heads × head, embedding], rotary pairs as halves.</param>
 /// <param name="QueryKeyValueBias">As the product of <paramref name="QueryKeyValue"/>; null for none.</param>
+/// <param name="QueryNorm">[head]; null for none.</param>
+/// <param name="KeyNorm">As <paramref name="QueryNorm"/>.</param>
 /// <param name="AttentionOutput">[embedding, heads × head].</param>
+/// <param name="AttentionPostNorm">[embedding]; null for none.</param>
 /// <param name="FeedForwardNorm">[embedding].</param>
 /// <param name="GateUp">Two matrices [feed-forward, embedding].</param>
 /// <param name="Down">[embedding, feed-forward].</param>
+/// <param name="FeedForwardPostNorm">[embedding]; null for none.</param>
 /// <param name="Attention">What its queries see, and how.</param>
 internal sealed record LayerWeights(
-    NativeBuffer<float> AttentionNorm, MatrixGroup QueryKeyValue, NativeBuffer<float>? QueryKeyValueBias, MatrixGroup AttentionOutput,
-    NativeBuffer<float> FeedForwardNorm, MatrixGroup GateUp, MatrixGroup Down, AttentionRule Attention) : IDisposable
+    NativeBuffer<float> AttentionNorm, MatrixGroup QueryKeyValue, NativeBuffer<float>? QueryKeyValueBias, NativeBuffer<float>? QueryNorm, NativeBuffer<float>? KeyNorm,
+    MatrixGroup AttentionOutput, NativeBuffer<float>? AttentionPostNorm,
+    NativeBuffer<float> FeedForwardNorm, MatrixGroup GateUp, MatrixGroup Down, NativeBuffer<float>? FeedForwardPostNorm, AttentionRule Attention) : IDisposable
 {
     /// <summary>Reads a layer.</summary>
     /// <param name="reader">The file.</param>
@@ -22,25 +27,46 @@ internal sealed record LayerWeights(
     public static LayerWeights Read(WeightReader reader, int layer, HyperParameters sizes, Architecture architecture)
     {
         string Name(string part) => $"blk.{layer}.{part}";
-        int embedding = sizes.EmbeddingLength, queries = sizes.Heads * sizes.HeadLength, keys = sizes.KVHeads * sizes.HeadLength, inner = sizes.FeedForwardLength;
+        int embedding = sizes.EmbeddingLength, inner = sizes.FeedForwardLength;
         Func<int, int>? order = architecture.InterleavesRotaryPairs ? row => InterleavedRow(row, sizes.HeadLength, sizes.RotaryLength) : null;
-        var queryKeyValue = new MatrixGroup(
-            reader.Matrix(Name("attn_q.weight"), queries, embedding, order), reader.Matrix(Name("attn_k.weight"), keys, embedding, order),
-            reader.Matrix(Name("attn_v.weight"), keys, embedding));
+        MatrixGroup queryKeyValue = ReadQueryKeyValue(reader, Name, sizes, order);
         return new LayerWeights(
             reader.PaddedVector(Name("attn_norm.weight"), embedding), queryKeyValue,
-            architecture.HasQkvBias ? ReadBias(reader, Name, queries, keys, queryKeyValue) : null,
-            new MatrixGroup(reader.Matrix(Name("attn_output.weight"), embedding, queries)),
+            architecture.NeedsQkvBias || reader.Contains(Name("attn_q.bias")) ? ReadBias(reader, Name, sizes, queryKeyValue, order) : null,
+            architecture.HasQueryKeyNorm ? reader.PaddedVector(Name("attn_q_norm.weight"), sizes.HeadLength) : null,
+            architecture.HasQueryKeyNorm ? reader.PaddedVector(Name("attn_k_norm.weight"), sizes.HeadLength) : null,
+            new MatrixGroup(reader.Matrix(Name("attn_output.weight"), embedding, sizes.Heads * sizes.HeadLength)),
+            architecture.HasPostNorms ? reader.PaddedVector(Name("post_attention_norm.weight"), embedding) : null,
             reader.PaddedVector(Name("ffn_norm.weight"), embedding),
-            new MatrixGroup(reader.Matrix(Name("ffn_gate.weight"), inner, embedding), reader.Matrix(Name("ffn_up.weight"), inner, embedding)),
+            architecture.HasFusedGateUp
+                ? new MatrixGroup(
+                    reader.Matrix(Name("ffn_up.weight"), inner, embedding, part: new TensorPart(0, 2 * inner)),
+                    reader.Matrix(Name("ffn_up.weight"), inner, embedding, part: new TensorPart(inner, 2 * inner)))
+                : new MatrixGroup(reader.Matrix(Name("ffn_gate.weight"), inner, embedding), reader.Matrix(Name("ffn_up.weight"), inner, embedding)),
             new MatrixGroup(reader.Matrix(Name("ffn_down.weight"), embedding, inner)),
-            AttentionRule.Standard(sizes.HeadLength));
+            architecture.HasPostNorms ? reader.PaddedVector(Name("post_ffw_norm.weight"), embedding) : null,
+            new AttentionRule(sizes.AttentionScale, sizes.AttentionSoftCap, sizes.Window(layer) ?? int.MaxValue));
     }
 
     public void Dispose()
     {
-        foreach (IDisposable? weights in (ReadOnlySpan<IDisposable?>)[AttentionNorm, QueryKeyValue, QueryKeyValueBias, AttentionOutput, FeedForwardNorm, GateUp, Down])
+        foreach (IDisposable? weights in (ReadOnlySpan<IDisposable?>)[
+            AttentionNorm, QueryKeyValue, QueryKeyValueBias, QueryNorm, KeyNorm, AttentionOutput, AttentionPostNorm, FeedForwardNorm, GateUp, Down, FeedForwardPostNorm])
             weights?.Dispose();
+    }
+
+    /// <summary>Three tensors, or one with the rows of queries, keys and values below each other.</summary>
+    private static MatrixGroup ReadQueryKeyValue(WeightReader reader, Func<string, string> name, HyperParameters sizes, Func<int, int>? order)
+    {
+        int embedding = sizes.EmbeddingLength, queries = sizes.Heads * sizes.HeadLength, keys = sizes.KVHeads * sizes.HeadLength, rows = queries + 2 * keys;
+        string fused = name("attn_qkv.weight");
+        return reader.Contains(fused)
+            ? new MatrixGroup(
+                reader.Matrix(fused, queries, embedding, order, new TensorPart(0, rows)), reader.Matrix(fused, keys, embedding, order, new TensorPart(queries, rows)),
+                reader.Matrix(fused, keys, embedding, part: new TensorPart(queries + keys, rows)))
+            : new MatrixGroup(
+                reader.Matrix(name("attn_q.weight"), queries, embedding, order), reader.Matrix(name("attn_k.weight"), keys, embedding, order),
+                reader.Matrix(name("attn_v.weight"), keys, embedding));
     }
 
     /// <summary>
@@ -53,12 +79,16 @@ internal sealed record LayerWeights(
         return row - element + (element < half ? 2 * element : element < rotaryLength ? 2 * (element - half) + 1 : element);
     }
 
-    private static unsafe NativeBuffer<float> ReadBias(WeightReader reader, Func<string, string> name, int queries, int keys, MatrixGroup group)
+    private static unsafe NativeBuffer<float> ReadBias(WeightReader reader, Func<string, string> name, HyperParameters sizes, MatrixGroup group, Func<int, int>? order)
     {
-        var bias = new NativeBuffer<float>(group.OutputStride);
-        (string Part, int Length)[] parts = [("attn_q.bias", queries), ("attn_k.bias", keys), ("attn_v.bias", keys)];
+        NativeBuffer<float> bias = reader.Buffer(group.OutputStride);
+        int queries = sizes.Heads * sizes.HeadLength, keys = sizes.KVHeads * sizes.HeadLength;
+        (string Part, int Length, Func<int, int>? Order)[] parts = [("attn_q.bias", queries, order), ("attn_k.bias", keys, order), ("attn_v.bias", keys, null)];
         for (int i = 0; i < parts.Length; i++)
-            reader.Vector(name(parts[i].Part), parts[i].Length).CopyTo(new Span<float>(bias.Pointer + group.Offset(i), parts[i].Length));
+        {
+            float[] values = reader.Vector(name(parts[i].Part), parts[i].Length);
+            for (int row = 0; row < values.Length; row++) bias.Pointer[group.Offset(i) + row] = values[parts[i].Order?.Invoke(row) ?? row];
+        }
         return bias;
     }
 }

@@ -5,7 +5,7 @@ internal sealed unsafe class Workspace(CpuModel model) : IDisposable
 {
     private readonly HyperParameters _sizes = model.HyperParameters;
     private readonly LayerWeights _layer = model.Layers[0];
-    private NativeBuffer<float> _residual = new(0), _delta = new(0), _input = new(0), _projection = new(0), _scales = new(0), _angles = new(0), _logits = new(0);
+    private NativeBuffer<float> _residual = new(0), _delta = new(0), _input = new(0), _projection = new(0), _scales = new(0), _angles = new(0), _localAngles = new(0), _logits = new(0);
     private NativeBuffer<short> _codes = new(0);
     private NativeBuffer<ActivationBlock> _blocks = new(0);
     private int _rows, _outputs;
@@ -34,6 +34,9 @@ internal sealed unsafe class Workspace(CpuModel model) : IDisposable
     /// <summary>[rows, rotary width]: cosines, then sines of a row's position.</summary>
     public float* Angles => _angles.Pointer;
 
+    /// <summary>As <see cref="Angles"/>, for layers with a sliding window, if they rotate by themselves.</summary>
+    public float* LocalAngles => _localAngles.Pointer;
+
     /// <summary>[outputs, stride of the output matrix].</summary>
     public float* Logits => _logits.Pointer;
 
@@ -58,6 +61,7 @@ internal sealed unsafe class Workspace(CpuModel model) : IDisposable
             Replace(ref _blocks, rows * widest / ActivationBlock.Length);
             Replace(ref _projection, rows * (long)Math.Max(_layer.QueryKeyValue.OutputStride, _layer.GateUp.OutputStride));
             Replace(ref _angles, (long)rows * _sizes.RotaryLength);
+            if (model.LocalRotary is not null) Replace(ref _localAngles, (long)rows * _sizes.RotaryLength);
             IsFinite = new bool[rows];
             _rows = rows;
         }
@@ -71,7 +75,7 @@ internal sealed unsafe class Workspace(CpuModel model) : IDisposable
 
     public void Dispose()
     {
-        foreach (IDisposable buffer in (ReadOnlySpan<IDisposable>)[_residual, _delta, _input, _projection, _scales, _angles, _logits, _codes, _blocks]) buffer.Dispose();
+        foreach (IDisposable buffer in (ReadOnlySpan<IDisposable>)[_residual, _delta, _input, _projection, _scales, _angles, _localAngles, _logits, _codes, _blocks]) buffer.Dispose();
     }
 
     private static void Replace<T>(ref NativeBuffer<T> buffer, long length) where T : unmanaged

@@ -21,7 +21,7 @@ public sealed unsafe class MatrixTests
         using GgufFile file = File(type, Rows, Columns, out float[] weights);
         foreach (KernelSet kernels in KernelSet.Supported)
         {
-            using PackedMatrix matrix = new WeightReader(file, kernels).Matrix("w", Rows, Columns);
+            using PackedMatrix matrix = Packed(file, kernels, "w", Rows, Columns);
             float[] products = Multiply(matrix, activations, count);
             double[] exact = [.. activations.Select(x => (double)x)], rounded = [.. Enumerable.Range(0, count).SelectMany(i => Rounded(matrix.Format, activations.AsSpan(i * Columns, Columns)))];
             Assert.That(Error(exact), Is.LessThan(matrix.Format switch { ActivationFormat.Single => 1e-6, ActivationFormat.Int16 => 1e-4, _ => 7e-3 }), $"{kernels}");
@@ -49,12 +49,29 @@ public sealed unsafe class MatrixTests
         const int Rows = 40, Columns = 512, Count = 11;
         float[] activations = Normal(Count * Columns, seed: 2);
         using GgufFile file = File(type, Rows, Columns, out _);
-        using PackedMatrix reference = new WeightReader(file, KernelSet.Portable).Matrix("w", Rows, Columns);
+        using PackedMatrix reference = Packed(file, KernelSet.Portable, "w", Rows, Columns);
         float[] alone = [.. Enumerable.Range(0, Count).SelectMany(i => Multiply(reference, activations[(i * Columns)..((i + 1) * Columns)], 1))];
         foreach (KernelSet kernels in KernelSet.Supported)
         {
-            using PackedMatrix matrix = new WeightReader(file, kernels).Matrix("w", Rows, Columns);
+            using PackedMatrix matrix = Packed(file, kernels, "w", Rows, Columns);
             Assert.That(Bits(Multiply(matrix, activations, Count)), Is.EqualTo(Bits(alone)), $"{kernels}");
+        }
+    }
+
+    [Test]
+    public void Rows_are_read_back_as_they_are_dequantized([ValueSource(nameof(Types))] TensorType type)
+    {
+        const int Rows = 72, Columns = 256;
+        using GgufFile file = File(type, Rows, Columns, out float[] weights);
+        foreach (KernelSet kernels in KernelSet.Supported)
+        {
+            using PackedMatrix matrix = Packed(file, kernels, "w", Rows, Columns);
+            var row = new float[Columns];
+            for (int i = 0; i < Rows; i++)
+            {
+                matrix.ReadRow(i, row);
+                Assert.That(row, Is.EqualTo(weights[(i * Columns)..((i + 1) * Columns)]), $"{kernels}, row {i}");
+            }
         }
     }
 
@@ -62,7 +79,7 @@ public sealed unsafe class MatrixTests
     public void Rows_can_be_brought_into_another_order()
     {
         using GgufFile file = File(TensorType.F32, 8, 32, out float[] weights);
-        using PackedMatrix matrix = new WeightReader(file, KernelSet.Best).Matrix("w", 8, 32, row => 7 - row);
+        using PackedMatrix matrix = Packed(file, KernelSet.Best, "w", 8, 32, row => 7 - row);
         var unit = new float[32];
         unit[5] = 1;
 
@@ -78,7 +95,7 @@ public sealed unsafe class MatrixTests
         using GgufFile file = GgufFile.FromMemory(TestModels.Write(new GgufWriter().AddTensor("w", TensorType.Q8_0, [32, 1], block)));
         foreach (KernelSet kernels in KernelSet.Supported)
         {
-            using PackedMatrix matrix = new WeightReader(file, kernels).Matrix("w", 1, 32);
+            using PackedMatrix matrix = Packed(file, kernels, "w", 1, 32);
             Assert.That(Multiply(matrix, [.. Enumerable.Repeat(1f, 32)], 1)[0], Is.EqualTo(-4096).Within(1e-3), $"{kernels}");
         }
     }
@@ -107,7 +124,7 @@ public sealed unsafe class MatrixTests
         using GgufFile file = GgufFile.FromMemory(TestModels.Write(new GgufWriter().AddTensor("w", type, [Columns, 1], row)));
         foreach (KernelSet kernels in KernelSet.Supported)
         {
-            using PackedMatrix matrix = new WeightReader(file, kernels).Matrix("w", 1, Columns);
+            using PackedMatrix matrix = Packed(file, kernels, "w", 1, Columns);
             foreach (int count in (int[])[1, 3])
                 Assert.That(Multiply(matrix, [.. Enumerable.Repeat(activations, count).SelectMany(row => row)], count)[0], Is.EqualTo(expected).Within(1e-6 * size), $"{kernels}");
         }
@@ -121,7 +138,7 @@ public sealed unsafe class MatrixTests
         foreach (KernelSet kernels in KernelSet.Supported)
             foreach (float bad in (float[])[float.NaN, float.PositiveInfinity, float.NegativeInfinity])
             {
-                using PackedMatrix matrix = new WeightReader(file, kernels).Matrix("w", 32, 256);
+                using PackedMatrix matrix = Packed(file, kernels, "w", 32, 256);
                 float[] activations = Normal(512, seed: 4);
                 activations[77] = bad;
                 float[] products = Multiply(matrix, activations, 2);
@@ -134,7 +151,7 @@ public sealed unsafe class MatrixTests
     public void Packed_weights_take_hardly_more_bytes_than_in_the_file([ValueSource(nameof(Types))] TensorType type)
     {
         using GgufFile file = File(type, 64, 512, out _);
-        using PackedMatrix matrix = new WeightReader(file, KernelSet.Best).Matrix("w", 64, 512);
+        using PackedMatrix matrix = Packed(file, KernelSet.Best, "w", 64, 512);
         Assert.That(matrix.Bytes, Is.InRange(64 * type.RowBytes(512), 64 * type.RowBytes(512) * 1.03));
     }
 
@@ -147,14 +164,14 @@ public sealed unsafe class MatrixTests
         var rows = new byte[2 * type.RowBytes(256)];
         BitConverter.TryWriteBytes(rows.AsSpan((int)type.RowBytes(256) + offset), Half.NaN);
         using GgufFile file = GgufFile.FromMemory(TestModels.Write(new GgufWriter().AddTensor("w", type, [256, 2], rows)));
-        Assert.That(() => new WeightReader(file, KernelSet.Best).Matrix("w", 2, 256), Throws.TypeOf<GgufException>().With.Message.Contains("'w'").And.Message.Contains("row 1"));
+        Assert.That(() => Packed(file, KernelSet.Best, "w", 2, 256), Throws.TypeOf<GgufException>().With.Message.Contains("'w'").And.Message.Contains("row 1"));
     }
 
     [Test]
     public void Halves_that_are_no_numbers_are_refused()
     {
         using GgufFile file = GgufFile.FromMemory(TestModels.Write(new GgufWriter().AddTensor("w", TensorType.F16, [32, 2], new float[63].Append(float.PositiveInfinity).ToArray())));
-        Assert.That(() => new WeightReader(file, KernelSet.Best).Matrix("w", 2, 32), Throws.TypeOf<GgufException>().With.Message.Contains("'w'").And.Message.Contains("row 1"));
+        Assert.That(() => Packed(file, KernelSet.Best, "w", 2, 32), Throws.TypeOf<GgufException>().With.Message.Contains("'w'").And.Message.Contains("row 1"));
     }
 
     internal static float[] Normal(int count, int seed)
@@ -164,6 +181,16 @@ public sealed unsafe class MatrixTests
     }
 
     internal static IEnumerable<uint> Bits(IEnumerable<float> values) => values.Select(BitConverter.SingleToUInt32Bits);
+
+    /// <summary>Packs a matrix.</summary>
+    internal static PackedMatrix Packed(GgufFile file, KernelSet kernels, string name, int rows, int columns, Func<int, int>? order = null)
+    {
+        using var reader = new WeightReader(file, kernels);
+        PackedMatrix matrix = reader.Matrix(name, rows, columns, order);
+        reader.Pack(threads: 2);
+        reader.HandOver();
+        return matrix;
+    }
 
     private static double Dot(ReadOnlySpan<float> a, ReadOnlySpan<double> b)
     {

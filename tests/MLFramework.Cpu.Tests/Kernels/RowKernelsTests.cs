@@ -57,6 +57,74 @@ public sealed unsafe class RowKernelsTests
     }
 
     [Test]
+    public void The_other_gate_is_a_gaussian_error_linear_unit()
+    {
+        float[] gate = [-1e30f, -200, -9, -5, -3, -1, -1e-6f, 0, 1e-6f, 1, 9, 1e30f, .. MatrixTests.Normal(20, 3)];
+        float[] result = Run(gate, (input, output) =>
+        {
+            for (int i = 0; i < 32; i++) ((float*)output)[i] = 2;
+            RowKernels.GeGlu((float*)input, (float*)output, (float*)output, 32);
+        });
+        for (int i = 0; i < 32; i++)
+        {
+            double x = gate[i], expected = x * (1 + Math.Tanh(Math.Sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x)));
+            // Far to the left it stops at e^-87, and before that the exponent's rounding counts as often as it is large.
+            Assert.That(result[i], Is.EqualTo(expected).Within(Math.Max(Math.Abs(expected) * (x < -2 ? 1e-5 : 1e-6), 2 * Math.Abs(x) * 1e-15)), $"{x}");
+        }
+        Assert.That(VectorMath.Gelu(Vector256.Create(float.NaN))[0], Is.NaN);
+    }
+
+    [TestCase(8)]
+    [TestCase(40)]
+    [TestCase(256)]
+    public void Heads_are_normalized_each_by_itself(int length)
+    {
+        float[] heads = MatrixTests.Normal(3 * length, 7), weight = MatrixTests.Normal(length, 8), result = [.. heads, -1];
+        bool isFinite;
+        fixed (float* r = result, w = weight) isFinite = RowKernels.NormalizeHeads(r, w, 3, length, 1e-5f);
+
+        Assert.That(isFinite);
+        Assert.That(result[^1], Is.EqualTo(-1), "Beyond the heads.");
+        for (int head = 0; head < 3; head++)
+        {
+            float[] x = heads[(head * length)..((head + 1) * length)];
+            double root = Math.Sqrt(x.Sum(v => (double)v * v) / length + 1e-5);
+            Assert.That(result[(head * length)..((head + 1) * length)], Is.EqualTo(x.Zip(weight, (v, w) => v * w / root)).Within(2e-6));
+        }
+    }
+
+    [TestCase(float.NaN)]
+    [TestCase(float.NegativeInfinity)]
+    [TestCase(1e30f)]
+    public void Normalizing_heads_tells_what_is_no_finite_number(float bad)
+    {
+        float[] heads = new float[24], weight = new float[8];
+        heads[11] = bad;
+        fixed (float* h = heads, w = weight) Assert.That(RowKernels.NormalizeHeads(h, w, 3, 8, 1e-5f), Is.False);
+    }
+
+    [Test]
+    public void A_capped_row_is_bounded_and_small_elements_stay()
+    {
+        float[] x = [-1e30f, -100, -30, -1, -1e-4f, 0, 1e-4f, 1, 30, 100, 1e30f, .. MatrixTests.Normal(21, 9)];
+        float[] result = (float[])x.Clone();
+        fixed (float* r = result) RowKernels.SoftCap(r, 30, 32);
+        for (int i = 0; i < 32; i++)
+        {
+            double expected = 30 * Math.Tanh(x[i] / 30.0);
+            Assert.That(result[i], Is.EqualTo(expected).Within(Math.Abs(expected) * 1e-6), $"{x[i]}");
+        }
+    }
+
+    [Test]
+    public void A_scaled_row_is_multiplied()
+    {
+        float[] x = MatrixTests.Normal(32, 10), result = (float[])x.Clone();
+        fixed (float* r = result) RowKernels.Scale(r, 1.5f, 32);
+        Assert.That(result, Is.EqualTo(x.Select(v => v * 1.5f)));
+    }
+
+    [Test]
     public void Exponentials_are_within_two_units_in_the_last_place()
     {
         for (float x = -87.25f; x < 88; x += 0.01171875f)

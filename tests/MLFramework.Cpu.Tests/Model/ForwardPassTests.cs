@@ -4,29 +4,62 @@ public sealed class ForwardPassTests
 {
     private static readonly int[] Prompt = [.. Enumerable.Range(0, 40).Select(i => (i * 37 + 5) % TinyModels.VocabularySize)];
 
-    /// <summary>Logits within the relative root mean square that the activations allow: floats, of 16 bits with Q8_0, or of 8 bits with what is narrower.</summary>
-    [TestCase("llama", TensorType.F32, 2e-6)]
-    [TestCase("llama", TensorType.F16, 2e-6)]
-    [TestCase("llama", TensorType.BF16, 2e-6)]
-    [TestCase("llama", TensorType.Q8_0, 2e-4)]
-    [TestCase("llama", TensorType.Q4_0, 2e-2)]
-    [TestCase("llama", TensorType.Q4_1, 2e-2)]
-    [TestCase("llama", TensorType.Q5_0, 2e-2)]
-    [TestCase("llama", TensorType.Q5_1, 2e-2)]
-    [TestCase("qwen2", TensorType.F32, 2e-6)]
-    [TestCase("qwen2", TensorType.Q8_0, 2e-4)]
-    public void Logits_are_those_of_a_reference_in_double_precision(string architecture, TensorType type, double tolerance)
+    /// <summary>Logits within the relative root mean square that activations allow: floats, 16-bit integers with Q8_0, 8-bit ones with narrower types.</summary>
+    [Test]
+    public void Logits_are_those_of_a_reference_in_double_precision(
+        [ValueSource(typeof(SyntheticModel), nameof(SyntheticModel.Architectures))] string architecture, [ValueSource(typeof(TensorTypes), nameof(TensorTypes.All))] TensorType type)
     {
-        AssertNear(TinyModels.Write(architecture, type), tolerance);
-        AssertNear(TinyModels.Write(architecture, type, isTied: true), tolerance);
+        var model = new SyntheticModel(architecture) { Type = type, Embedding = 256, Inner = 512, HeadLength = 64, Window = WindowOf(architecture), Layers = LayersOf(architecture) };
+        double tolerance = type is TensorType.F32 or TensorType.F16 or TensorType.BF16 ? 5e-6 : type == TensorType.Q8_0 ? 2e-4 : 3e-2;
+        AssertNear(model, tolerance);
+        if (type == TensorType.F32) AssertNear(model with { IsTied = true }, tolerance);
     }
 
     [Test]
     public void Rotations_follow_base_scale_and_factors()
     {
-        AssertNear(TinyModels.Write(change: m => m["llama.rope.freq_base"] = 500f), 2e-6);
-        AssertNear(TinyModels.Write(change: m => (m["llama.rope.scaling.type"], m["llama.rope.scaling.factor"]) = ("linear", 4f)), 2e-6);
-        AssertNear(TinyModels.Write(extra: "rope_freqs.weight"), 2e-6);
+        AssertNear(new SyntheticModel("llama") { Change = m => m["llama.rope.freq_base"] = 500f });
+        AssertNear(new SyntheticModel("llama") { Change = m => (m["llama.rope.scaling.type"], m["llama.rope.scaling.factor"]) = ("linear", 4f) });
+        AssertNear(new SyntheticModel("llama") { Change = m => m["llama.rope.scaling.factor"] = 4f });
+        AssertNear(new SyntheticModel("llama") { Change = m => m["llama.rope.scale_linear"] = 4f });
+        AssertNear(new SyntheticModel("llama") { Change = m => (m["llama.rope.scaling.type"], m["llama.rope.scaling.factor"]) = ("none", 4f) });
+        AssertNear(new SyntheticModel("llama") { Extra = "rope_freqs.weight" });
+        AssertNear(new SyntheticModel("llama") { Change = m => m["llama.rope.dimension_count"] = 4 });
+        AssertNear(new SyntheticModel("phi3") { Change = m => m["phi3.rope.scaling.original_context_length"] = 64 });
+        AssertNear(new SyntheticModel("phi3") { Change = m => m["phi3.rope.scaling.type"] = "longrope" });
+        AssertNear(new SyntheticModel("gemma3") { Window = 16, Change = m => m["gemma3.rope.freq_base_swa"] = 500f });
+    }
+
+    [Test]
+    public void Yarn_scales_slow_pairs_and_leaves_fast_ones([Values("llama", "qwen2", "qwen3")] string architecture, [Values(8f, 32f)] float betaFast)
+    {
+        AssertNear(new SyntheticModel(architecture)
+        {
+            HeadLength = 32,
+            Change = m =>
+            {
+                m[$"{architecture}.rope.scaling.type"] = "yarn";
+                m[$"{architecture}.rope.scaling.factor"] = 4f;
+                m[$"{architecture}.rope.scaling.original_context_length"] = 1024;
+                m[$"{architecture}.rope.scaling.yarn_beta_fast"] = betaFast;
+            },
+        });
+    }
+
+    [Test]
+    public void Scores_and_logits_are_scaled_and_bounded_where_declared([ValueSource(typeof(SyntheticModel), nameof(SyntheticModel.Architectures))] string architecture)
+    {
+        AssertNear(new SyntheticModel(architecture) { Change = m => m[$"{architecture}.final_logit_softcapping"] = 1.5f });
+        AssertNear(new SyntheticModel(architecture) { Change = m => m[$"{architecture}.attn_logit_softcapping"] = 0.5f });
+        AssertNear(new SyntheticModel(architecture) { Change = m => m[$"{architecture}.attention.scale"] = 0.7f });
+    }
+
+    [Test]
+    public void Queries_keys_and_values_can_have_biases_wherever_a_file_holds_them()
+    {
+        var model = new SyntheticModel("llama") { Seed = 40 };
+        AssertNear(model with { HasQkvBias = true });
+        AssertNear(new SyntheticModel("qwen3") { HasQkvBias = true });
     }
 
     [Test]
@@ -44,9 +77,49 @@ public sealed class ForwardPassTests
 
     [Test]
     public void Logits_are_the_same_bits_in_any_chunking_batch_and_place_for_any_threads_and_instruction_set(
-        [Values(TensorType.F32, TensorType.Q8_0, TensorType.Q4_0)] TensorType type, [Values] KVElementType kvType)
+        [Values(TensorType.F32, TensorType.Q8_0, TensorType.Q4_0)] TensorType type, [Values] KVElementType kvType) =>
+        AssertSameBits(new SyntheticModel("llama") { Type = type }, kvType);
+
+    [Test]
+    public void Logits_of_every_family_are_the_same_bits_past_its_window_too(
+        [ValueSource(typeof(SyntheticModel), nameof(SyntheticModel.Architectures))] string architecture, [Values(1, 7, 16, 21)] int window) =>
+        AssertSameBits(new SyntheticModel(architecture) { Type = TensorType.Q8_0, Window = WindowOf(architecture) > 0 ? window : 0, Layers = LayersOf(architecture) }, KVElementType.F16);
+
+    [Test]
+    public void A_pass_that_is_cancelled_ends_and_the_next_is_right()
     {
-        byte[] file = TinyModels.Write(type: type);
+        using CpuModel model = TinyModels.Load(TinyModels.Write());
+        using var team = new ComputeTeam(2);
+        using PagedAttention attention = model.Kernels.CreateAttention(model.AttentionShape, KVElementType.F32, 8);
+        using var pass = new ForwardPass(model, attention, team, leastSharedWork: 0);
+        using var plan = new PassPlan();
+        plan.Add(Prompt, 0, [0, 1, 2], wantsLogits: true);
+        var recorder = new LogitsRecorder();
+
+        Assert.That(() => pass.Run(plan, recorder, new CancellationToken(canceled: true)), Throws.InstanceOf<OperationCanceledException>());
+        pass.Run(plan, recorder, CancellationToken.None);
+
+        using var runner = new ModelRunner(model);
+        Assert.That(MatrixTests.Bits(recorder[0]), Is.EqualTo(MatrixTests.Bits(runner.Run((Prompt, 0, [0, 1, 2]))[0])));
+    }
+
+    private static int WindowOf(string architecture) => architecture is "llama" or "gemma3" or "phi3" ? 13 : 0;
+
+    /// <summary>One layer of gemma3 that sees everything, and one with a window after it.</summary>
+    private static int LayersOf(string architecture) => architecture == "gemma3" ? 7 : 2;
+
+    private static void AssertNear(SyntheticModel random, double tolerance = 5e-6)
+    {
+        byte[] file = random.Write();
+        using CpuModel model = TinyModels.Load(file);
+        using GgufFile gguf = GgufFile.FromMemory(file);
+        using var runner = new ModelRunner(model);
+        Assert.That(RelativeError(runner.Run((Prompt, 0, [2, 0, 1]))[0], new ReferenceModel(gguf).Logits(Prompt)), Is.LessThan(tolerance));
+    }
+
+    private static void AssertSameBits(SyntheticModel random, KVElementType kvType)
+    {
+        byte[] file = random.Write();
         float[]? expected = null;
         foreach (KernelSet kernels in KernelSet.Supported)
         {
@@ -70,32 +143,6 @@ public sealed class ForwardPassTests
                 }
             }
         }
-    }
-
-    [Test]
-    public void A_pass_that_is_cancelled_ends_and_the_next_is_right()
-    {
-        using CpuModel model = TinyModels.Load(TinyModels.Write());
-        using var team = new ComputeTeam(2);
-        using PagedAttention attention = model.Kernels.CreateAttention(model.AttentionShape, KVElementType.F32, 8);
-        using var pass = new ForwardPass(model, attention, team, leastSharedWork: 0);
-        using var plan = new PassPlan();
-        plan.Add(Prompt, 0, [0, 1, 2], wantsLogits: true);
-        var recorder = new LogitsRecorder();
-
-        Assert.That(() => pass.Run(plan, recorder, new CancellationToken(canceled: true)), Throws.InstanceOf<OperationCanceledException>());
-        pass.Run(plan, recorder, CancellationToken.None);
-
-        using var runner = new ModelRunner(model);
-        Assert.That(MatrixTests.Bits(recorder[0]), Is.EqualTo(MatrixTests.Bits(runner.Run((Prompt, 0, [0, 1, 2]))[0])));
-    }
-
-    private static void AssertNear(byte[] file, double tolerance)
-    {
-        using CpuModel model = TinyModels.Load(file);
-        using GgufFile gguf = GgufFile.FromMemory(file);
-        using var runner = new ModelRunner(model);
-        Assert.That(RelativeError(runner.Run((Prompt, 0, [2, 0, 1]))[0], new ReferenceModel(gguf).Logits(Prompt)), Is.LessThan(tolerance));
     }
 
     private static double RelativeError(float[] actual, double[] expected) =>
