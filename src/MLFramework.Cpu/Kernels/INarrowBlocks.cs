@@ -2,7 +2,7 @@ namespace MLFramework.Cpu;
 
 /// <summary>
 /// A stored type of 4, 5 or 6 bits, as <see cref="NarrowMatrix{TBlocks, TSimd, TFloats, TInts, TShorts}"/> packs it: super-blocks of one or more blocks of
-/// 32 weights. A weight is <c>scale × (code − offset) + minimum</c>. The kernel is compiled once per type.
+/// 32 weights. A weight is <c>scale × code + minimum</c>, or <c>scale × (code − offset)</c>. The kernel is compiled once per type.
 /// </summary>
 internal interface INarrowBlocks
 {
@@ -12,10 +12,13 @@ internal interface INarrowBlocks
     /// <summary>Bits of a code beyond four: 0, 1 or 2.</summary>
     static abstract int HighBits { get; }
 
-    /// <summary>What the kernel subtracts from codes: 0, 8, 16 or 32.</summary>
+    /// <summary>
+    /// What the kernel subtracts from codes: 0, 8, 16 or 32. With minima it is not part of the type; codes of 5 bits need it so that their sums fit 16 bits,
+    /// and the kernel makes up for it in the minima.
+    /// </summary>
     static abstract int Offset { get; }
 
-    /// <summary>Whether <see cref="Offset"/> is part of the type, not just of the kernel, which then makes up for it through the minimum.</summary>
+    /// <summary>Whether there is a minimum for each scale.</summary>
     static abstract bool HasMinima { get; }
 
     /// <summary>Blocks under one half as scale (and one as minimum).</summary>
