@@ -19,6 +19,7 @@ public sealed class CpuModelExecutor : IModelExecutor, IDisposable
     private readonly ForwardPass _pass;
     private readonly PassPlan _plan = new();
     private readonly BatchSampler _sampler;
+    private readonly ILogitsConsumer _consumer;
     private readonly KVElementType _kvType;
     private readonly List<int> _sequences = [];
     private readonly Dictionary<RequestId, Exception> _failures = [];
@@ -33,6 +34,17 @@ public sealed class CpuModelExecutor : IModelExecutor, IDisposable
     /// <exception cref="ArgumentOutOfRangeException">An option is out of its range.</exception>
     /// <exception cref="OutOfMemoryException">There is not enough memory for the cache.</exception>
     public CpuModelExecutor(CpuModel model, CpuExecutorOptions? options = null)
+        : this(model, options, static sampler => sampler)
+    {
+    }
+
+    /// <summary>As the public constructor, with a look at the logits.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="options">How to compute.</param>
+    /// <param name="observe">Puts a consumer before the sampler, which it must pass the logits on to.</param>
+    /// <param name="leastSharedWork">As <see cref="ForwardPass.LeastSharedWork"/>.</param>
+    internal CpuModelExecutor(
+        CpuModel model, CpuExecutorOptions? options, Func<ILogitsConsumer, ILogitsConsumer> observe, long leastSharedWork = ForwardPass.LeastSharedWork)
     {
         options ??= CpuExecutorOptions.Default;
         options.Validate();
@@ -43,8 +55,9 @@ public sealed class CpuModelExecutor : IModelExecutor, IDisposable
         _attention = model.Kernels.CreateAttention(model.AttentionShape, options.KVType, blocks);
         _kvType = options.KVType;
         _team = new ComputeTeam(options.Threads ?? HostMachine.This.CoreCount);
-        _pass = new ForwardPass(model, _attention, _team);
+        _pass = new ForwardPass(model, _attention, _team, leastSharedWork);
         _sampler = new BatchSampler(_team.Size, model.HyperParameters.VocabularySize);
+        _consumer = observe(_sampler);
     }
 
     /// <summary>The cache that this executor computes in, for the <see cref="PagedKVCacheManager"/> beside it.</summary>
@@ -69,7 +82,7 @@ public sealed class CpuModelExecutor : IModelExecutor, IDisposable
         for (int i = 0; i < batch.BlockCopies.Count; i++) _attention.CopyBlock(batch.BlockCopies[i].Source, batch.BlockCopies[i].Destination);
         try
         {
-            _pass.Run(_plan, _sampler, cancellationToken);
+            _pass.Run(_plan, _consumer, cancellationToken);
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {

@@ -34,16 +34,16 @@ internal static class ChatCommand
 
     private static ModelSession StartSession(ModelSettings settings, Terminal terminal, CancellationToken cancellationToken, out IChatTemplate template)
     {
-        ModelSession session = ModelSession.Start(settings, terminal, cancellationToken);
+        ModelSession session = ModelSession.Start(settings, SessionLimits.One, terminal, cancellationToken);
         try
         {
-            template = ChatMlTemplate.Load(session.Model.Metadata, session.Model.Tokenizer.Vocabulary);
+            template = session.LoadChatTemplate();
             return session;
         }
-        catch (GgufException e)
+        catch
         {
             session.Dispose();
-            throw new UsageException(e.Message, e);
+            throw;
         }
     }
 
