@@ -47,7 +47,7 @@ internal sealed unsafe class AttentionPlan(PagedAttention attention) : IDisposab
         _items.Clear();
         Cost = 0;
         for (int i = 0; i < pass.SequenceCount; i++) AddRuns(pass, pass.Sequence(i));
-        SplitLargeRuns(pass, Cost * attention.Shape.KVHeads / (SharesPerMember * members));
+        if (members > 1) SplitLargeRuns(pass, Cost * attention.Shape.KVHeads / (SharesPerMember * members));
         _items.Sort(static (a, b) => b.Cost.CompareTo(a.Cost));
         Grain = (int)Math.Clamp(LeastCostAtOnce * _items.Count / Math.Max(1, Cost), 1, attention.Shape.KVHeads);
     }
