@@ -70,7 +70,7 @@ internal sealed class ModelSession : IDisposable
     /// <exception cref="UsageException">The file cannot be read or used, the model has no such context, or there is not enough memory.</exception>
     /// <exception cref="OperationCanceledException">Ctrl+C.</exception>
     public static ModelSession Start(
-        ModelSettings settings, SessionLimits limits, Terminal? terminal, CancellationToken cancellationToken, Func<IModelExecutor, IModelExecutor>? wrap = null)
+        ModelSettings settings, SessionLimits limits, Terminal? terminal = null, CancellationToken cancellationToken = default, Func<IModelExecutor, IModelExecutor>? wrap = null)
     {
         CpuModel model = ModelLoader.Load(settings.Path, terminal, cancellationToken);
         try
