@@ -77,7 +77,7 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
             team.Barrier();
             Attend(team, member, index, layer);
             team.Barrier();
-            if (layer.AttentionOutput.NeedsCodes)
+            if (layer.AttentionOutput.NeedsCodes || layer.AttentionOutput.NeedsBlocks)
             {
                 QuantizeRows(team, layer.AttentionOutput);
                 team.Barrier();
@@ -201,14 +201,7 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
             Output = Input(layer.AttentionOutput, item.Row) + kvHead * groupLength,
             OutputStride = layer.AttentionOutput.InputStride,
         };
-        if (item.Span < 0)
-        {
-            _attention.Attend(index, kvHead, layer.Attention, run, scratch);
-            return;
-        }
-        float* partials = _attentionPlan.Partials(item, kvHead);
-        _attention.AttendSpan(index, kvHead, layer.Attention, run, item.Span, partials + (long)item.Span * _attention.PartialLength(item.Count), scratch);
-        if (_attentionPlan.IsLastSpan(item, kvHead)) _attention.CombineSpans(partials, item.Spans, run);
+        _attentionPlan.Attend(item, index, kvHead, layer.Attention, run, scratch);
     }
 
     private void QuantizeRows(ComputeTeam team, MatrixGroup next)
@@ -237,12 +230,12 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
 
     private void Quantize(MatrixGroup next, int row)
     {
-        if (!next.NeedsCodes) return;
         long offset = (long)row * next.InputStride;
-        RowKernels.Quantize(_work.Input + offset, _work.Codes + offset, _work.Scales + offset / Padding.Unit, next.InputStride);
+        if (next.NeedsCodes) RowKernels.Quantize(_work.Input + offset, _work.Codes + offset, _work.Scales + offset / Padding.Unit, next.InputStride);
+        if (next.NeedsBlocks) ActivationQuantizer.Quantize(_work.Input + offset, _work.Blocks + offset / ActivationBlock.Length, next.InputStride);
     }
 
-    private ActivationRows Inputs(MatrixGroup group, int count) => new(_work.Input, _work.Codes, _work.Scales, count, group.InputStride);
+    private ActivationRows Inputs(MatrixGroup group, int count) => new(_work.Input, _work.Codes, _work.Scales, _work.Blocks, count, group.InputStride);
 
     private float* Angles(float* ofAllRows, int row) => ofAllRows + (long)row * _sizes.RotaryLength;
 
