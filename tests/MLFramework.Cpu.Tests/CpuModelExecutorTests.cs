@@ -85,6 +85,39 @@ public sealed class CpuModelExecutorTests
         Assert.That(other.Result!.LogProbs!.Select(entry => float.IsFinite(entry.Chosen.LogProb)), Is.All.True);
     }
 
+    /// <summary>Blocks come back into use with what their last owner left in them: numbers that are none must not reach positions that see none of them.</summary>
+    [Test]
+    public void What_a_poisoned_request_left_in_the_cache_harms_nobody([Values] KVElementType type, [Values(float.NaN, float.PositiveInfinity, 1e38f)] float bad)
+    {
+        const int Poison = 77;
+        byte[] file = TinyModels.Write();
+        using (GgufFile original = GgufFile.FromMemory(file))
+        {
+            GgufTensor embeddings = original.GetTensor("token_embd.weight");
+            for (int i = 0; i < embeddings.RowLength; i++)
+                BitConverter.TryWriteBytes(file.AsSpan((int)embeddings.Offset + Poison * embeddings.RowBytes + i * sizeof(float)), i % 2 == 0 ? bad : -bad);
+        }
+        using CpuModel model = TinyModels.Load(file);
+        var options = new CpuExecutorOptions { Threads = 1, KVCacheTokens = 48, KVType = type };
+        using var rig = new CpuRig(model, options);
+        for (int length = 1; length <= 40; length++)
+        {
+            int[] prompt = [.. Enumerable.Range(0, length).Select(i => 100 + (i * 7 + length) % 50)];
+            Request poisoned = CpuRig.NewRequest([.. Enumerable.Repeat(Poison, 47)], 1, Greedy);
+            rig.Enqueue(poisoned);
+            rig.RunDry(poisoned);
+            Request healthy = CpuRig.NewRequest(prompt, 4, Greedy with { TopLogProbs = 5 }), alone = CpuRig.NewRequest(prompt, 4, Greedy with { TopLogProbs = 5 });
+            rig.Enqueue(healthy);
+            rig.RunDry(healthy);
+            using var fresh = new CpuRig(model, options);
+            fresh.Enqueue(alone);
+            fresh.RunDry(alone);
+            Assert.That(poisoned.Result!.Exception, Is.TypeOf<ModelOutputException>());
+            Assert.That(healthy.GeneratedTokens, Is.GreaterThan(0), $"{length} tokens");
+            Assert.That((Seen(healthy), healthy.Result!.Error), Is.EqualTo((Seen(alone), alone.Result!.Error)), $"{length} tokens; an answer may hold the poison itself");
+        }
+    }
+
     [Test]
     public void Samples_of_one_prompt_compute_it_once_and_share_its_blocks()
     {
