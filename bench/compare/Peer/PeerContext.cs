@@ -4,7 +4,7 @@ namespace MLFramework.Compare;
 
 /// <summary>
 /// Sequences in llama.cpp, each with a buffer of its own (<c>kv_unified = false</c>, its best mode for batches), keys and values in F16 as it has them by
-/// default.
+/// default, or in F32.
 /// </summary>
 internal sealed unsafe class PeerContext : IDisposable
 {
@@ -32,8 +32,9 @@ internal sealed unsafe class PeerContext : IDisposable
     /// <param name="length">Most tokens of each.</param>
     /// <param name="threads">Threads that compute.</param>
     /// <param name="flashAttention">Whether attention is computed block by block with an online softmax.</param>
+    /// <param name="cacheInSingles">Whether keys and values are stored as F32.</param>
     /// <exception cref="CompareException">llama.cpp refuses, or has made something else than what it was asked for.</exception>
-    public PeerContext(PeerModel model, int sequences, int length, int threads, bool flashAttention)
+    public PeerContext(PeerModel model, int sequences, int length, int threads, bool flashAttention, bool cacheInSingles = false)
     {
         (_library, _vocabularySize) = (model.Library, model.VocabularySize);
         int padded = (length + ContextPadding - 1) / ContextPadding * ContextPadding;
@@ -45,6 +46,7 @@ internal sealed unsafe class PeerContext : IDisposable
         parameters.Sequences = sequences;
         parameters.Threads = threads;
         parameters.FlashAttention = flashAttention;
+        parameters.CacheInSingles = cacheInSingles;
         parameters.NoTimings = true;
         parameters.Unified = false;
         PeerLog.Clear();
