@@ -28,15 +28,18 @@ internal sealed class ModelSession : IDisposable
         Model = model;
         Context = context;
         _executor = new CpuModelExecutor(model, new CpuExecutorOptions { Threads = settings.Threads, KVCacheTokens = KVTokens(model.KVBytesPerToken(settings.KVType), context, limits), KVType = settings.KVType });
-        Cache = new PagedKVCacheManager(_executor.KVCache);
         int concurrency = limits.MaxConcurrency;
+
+        // As many may start together as run together, and what was computed is kept as long as there is room.
+        PrefillConfiguration prefill = PrefillConfiguration.Default with { MaxPrefillBatchSize = concurrency, PrefillCacheMaxEntries = int.MaxValue };
+        Cache = new PagedKVCacheManager(_executor.KVCache, prefill);
         long cacheBytes = _executor.KVCache.TotalBlocks * _executor.KVCache.BlockSize * _executor.KVCache.BytesPerToken;
         var constraints = new BatchConstraints(concurrency, cacheBytes, MinBatchSize: 1, MaxSequenceLength: context);
         Vocabulary vocabulary = model.Tokenizer.Vocabulary;
         var completion = new CompletionConfiguration(EosTokenId: vocabulary.EosId ?? -1) { AdditionalEosTokenIds = vocabulary.EndOfGenerationIds };
         Scheduler = new ContinuousBatchScheduler(
             _queue,
-            new BatchManager(_queue, Cache, constraints),
+            new BatchManager(_queue, Cache, constraints, prefill),
             new CompletionDetector(completion, model.Tokenizer),
             new CapacityManager(new CapacityConstraints(concurrency, cacheBytes, MemoryPerSlotBytes: 0, MaxConcurrentRequests: concurrency, MemoryBufferRatio: 0)),
             wrap?.Invoke(_executor) ?? _executor,
