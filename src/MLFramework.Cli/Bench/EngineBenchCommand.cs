@@ -63,7 +63,7 @@ internal static class EngineBenchCommand
         long start = time.GetTimestamp();
         GgufFile file = GgufFile.Open(settings.Path);
         long fileBytes = file.ByteLength;
-        using CpuModel model = CpuModel.Load(file);
+        using CpuModel model = CpuModel.Load(file, cancellationToken: stages.CancellationToken);
         int threads = settings.Threads ?? Environment.ProcessorCount;
         tell(new LoadRow(model.Name ?? Path.GetFileName(settings.Path), threads, $"{settings.KVType}", time.GetElapsedTime(start).TotalSeconds));
         long loadPeak = PeakWorkingSet();
@@ -163,6 +163,8 @@ internal static class EngineBenchCommand
     private sealed class Stages(IProgress<ProgressStep>? bar, CancellationToken cancellationToken)
     {
         private int _done;
+
+        public CancellationToken CancellationToken => cancellationToken;
 
         public void Next(string description)
         {

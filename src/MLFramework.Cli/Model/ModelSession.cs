@@ -28,15 +28,18 @@ internal sealed class ModelSession : IDisposable
         Model = model;
         Context = context;
         _executor = new CpuModelExecutor(model, new CpuExecutorOptions { Threads = threads, KVCacheTokens = KVTokens(model.HyperParameters, context, limits) });
-        Cache = new PagedKVCacheManager(_executor.KVCache);
         int concurrency = limits.MaxConcurrency;
+
+        // As many may start together as run together, and what was computed is kept as long as there is room.
+        PrefillConfiguration prefill = PrefillConfiguration.Default with { MaxPrefillBatchSize = concurrency, PrefillCacheMaxEntries = int.MaxValue };
+        Cache = new PagedKVCacheManager(_executor.KVCache, prefill);
         long cacheBytes = _executor.KVCache.TotalBlocks * _executor.KVCache.BlockSize * _executor.KVCache.BytesPerToken;
         var constraints = new BatchConstraints(concurrency, cacheBytes, MinBatchSize: 1, MaxSequenceLength: context);
         Vocabulary vocabulary = model.Tokenizer.Vocabulary;
         var completion = new CompletionConfiguration(EosTokenId: vocabulary.EosId ?? -1) { AdditionalEosTokenIds = vocabulary.EndOfGenerationIds };
         Scheduler = new ContinuousBatchScheduler(
             _queue,
-            new BatchManager(_queue, Cache, constraints),
+            new BatchManager(_queue, Cache, constraints, prefill),
             new CompletionDetector(completion, model.Tokenizer),
             new CapacityManager(new CapacityConstraints(concurrency, cacheBytes, MemoryPerSlotBytes: 0, MaxConcurrentRequests: concurrency, MemoryBufferRatio: 0)),
             wrap?.Invoke(_executor) ?? _executor,
@@ -64,11 +67,15 @@ internal sealed class ModelSession : IDisposable
     /// <summary>Loads a model and starts a scheduler for it.</summary>
     /// <param name="settings">Which model, and how.</param>
     /// <param name="limits">How much at once.</param>
+    /// <param name="terminal">Where to show how loading goes on; null where the command has a bar of its own.</param>
+    /// <param name="cancellationToken">Ctrl+C.</param>
     /// <param name="wrap">Puts something around the executor, for measuring.</param>
     /// <exception cref="UsageException">The file cannot be read or used, the model has no such context, or there is not enough memory.</exception>
-    public static ModelSession Start(ModelSettings settings, SessionLimits limits, Func<IModelExecutor, IModelExecutor>? wrap = null)
+    /// <exception cref="OperationCanceledException">Ctrl+C.</exception>
+    public static ModelSession Start(
+        ModelSettings settings, SessionLimits limits, Terminal? terminal = null, CancellationToken cancellationToken = default, Func<IModelExecutor, IModelExecutor>? wrap = null)
     {
-        CpuModel model = Load(settings.Path);
+        CpuModel model = ModelLoader.Load(settings.Path, terminal, cancellationToken);
         try
         {
             int limit = model.HyperParameters.ContextLength;
@@ -137,16 +144,4 @@ internal sealed class ModelSession : IDisposable
         EnableAdaptiveBatching = concurrency == 1,
         Admission = AdmissionLimits.Default with { MaxQueuedTokens = long.MaxValue },
     };
-
-    private static CpuModel Load(string path)
-    {
-        try
-        {
-            return CpuModel.Load(path);
-        }
-        catch (Exception e) when (e is GgufException or IOException or UnauthorizedAccessException or OutOfMemoryException)
-        {
-            throw new UsageException(e.Message, e);
-        }
-    }
 }
