@@ -62,7 +62,7 @@ internal sealed record SyntheticModel(string Architecture)
         foreach ((string key, object value) in Metadata())
         {
             if (value is bool[] flags) writer.AddArray(key, flags);
-            else writer.Add(key, value);
+            else writer.Add(key, value is >= 0 and int number ? (uint)number : value); // llama.cpp insists on unsigned ones
         }
         writer.AddArray("tokenizer.ggml.tokens", (string[])["<unk>", "<s>", "</s>", .. Enumerable.Range(0, 256).Select(b => $"<0x{b:X2}>")]);
         writer.AddArray("tokenizer.ggml.scores", new float[VocabularySize]);
