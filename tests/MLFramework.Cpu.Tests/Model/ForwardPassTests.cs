@@ -55,11 +55,11 @@ public sealed class ForwardPassTests
     }
 
     [Test]
-    public void Queries_keys_and_values_can_have_biases_wherever_a_file_holds_them()
+    public void Queries_keys_and_values_can_have_biases_and_stand_in_one_tensor(
+        [ValueSource(typeof(SyntheticModel), nameof(SyntheticModel.Architectures))] string architecture, [Values] bool isFused)
     {
-        var model = new SyntheticModel("llama") { Seed = 40 };
-        AssertNear(model with { HasQkvBias = true });
-        AssertNear(new SyntheticModel("qwen3") { HasQkvBias = true });
+        AssertNear(new SyntheticModel(architecture) { HasFusedQkv = isFused, HasQkvBias = true });
+        AssertNear(new SyntheticModel(architecture) { HasFusedQkv = isFused, HasQkvBias = architecture == "qwen2", Type = TensorType.Q8_0 }, 2e-4);
     }
 
     [Test]
