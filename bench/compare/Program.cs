@@ -4,6 +4,7 @@ using MLFramework.Cpu;
 
 var root = new RootCommand("Measures MLFramework against llama.cpp on the same GGUF files, in one process, step by step in turn.");
 new SpeedCommand().AddTo(root);
+root.Add(new FidelityCommand().Create());
 try
 {
     return root.Parse(args).Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });

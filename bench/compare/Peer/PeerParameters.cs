@@ -26,7 +26,7 @@ internal struct PeerContextParameters
     private const int ContextOffset = 0, BatchOffset = 4, MicroBatchOffset = 8, SequencesOffset = 12, ThreadsOffset = 28, BatchThreadsOffset = 32, FlashAttentionOffset = 52,
         KeyTypeOffset = 104, ValueTypeOffset = 108, NoTimingsOffset = 130, UnifiedOffset = 133;
 
-    private const int TypeF16 = 1, Auto = -1;
+    private const int TypeF32 = 0, TypeF16 = 1, Auto = -1;
 
     private byte _first;
 
@@ -55,6 +55,17 @@ internal struct PeerContextParameters
 
     /// <summary>Whether attention is computed block by block with an online softmax.</summary>
     public bool FlashAttention { readonly get => Get(FlashAttentionOffset) == 1; set => Set(FlashAttentionOffset, value ? 1 : 0); }
+
+    /// <summary>Whether keys and values are kept in 32 bits, rather than in 16.</summary>
+    public bool WideCache
+    {
+        readonly get => (Get(KeyTypeOffset), Get(ValueTypeOffset)) == (TypeF32, TypeF32);
+        set
+        {
+            Set(KeyTypeOffset, value ? TypeF32 : TypeF16);
+            Set(ValueTypeOffset, value ? TypeF32 : TypeF16);
+        }
+    }
 
     /// <summary>Whether it keeps no timings of its own.</summary>
     public bool NoTimings { readonly get => this[NoTimingsOffset] != 0; set => this[NoTimingsOffset] = value ? (byte)1 : (byte)0; }
