@@ -24,7 +24,7 @@ public sealed class CpuModelExecutorTests
         {
             var random = new Random(seed);
             (int[] Prompt, int MaxTokens, GenerationOptions Options, int Arrival)[] mix = [.. RandomMix(random)];
-            var options = new CpuExecutorOptions { Threads = 1 + seed % 3, KVCacheTokens = random.Next(9, 13) * 16, KVType = (KVElementType)(seed % 2) };
+            var options = new CpuExecutorOptions { Threads = 1 + seed % 3, KVCacheTokens = random.Next(9, 13) * 16, KVType = (KVElementType)(seed % 3) };
             using var rig = new CpuRig(model, options, maxBatchSize: random.Next(2, 9), chunk: random.Next(1, 64));
             Request[] together = [.. mix.Select(one => CpuRig.NewRequest(one.Prompt, one.MaxTokens, one.Options))];
             for (int iteration = 0; together.Any(request => !request.IsCompleted); iteration++)

@@ -1,17 +1,16 @@
+using System.Buffers;
 using System.Collections.Immutable;
 
 namespace MLFramework.Cpu;
 
 /// <summary>
-/// A GGUF model, of one file or of several (<c>name-00001-of-00003.gguf</c>), mapped into memory. Opening reads and validates the headers;
-/// tensor data are paged in when they are touched. Safe for concurrent reads until disposed.
+/// A GGUF model, of one file or of several (<c>name-00001-of-00003.gguf</c>). Opening reads and validates the headers; tensor data are read when they are
+/// asked for. Safe for concurrent reads until disposed.
 /// </summary>
-/// <remarks>
-/// A mapped file must not be truncated while it is open: the operating system ends a process that reads a page which is gone. To update a model, write a
-/// new file and rename it over the old one.
-/// </remarks>
 public sealed class GgufFile : IDisposable
 {
+    private const int LargestPieceBytes = 64 << 10;
+
     private readonly ImmutableArray<GgufShard> _shards;
     private readonly Dictionary<string, GgufTensor> _byName;
 
@@ -35,9 +34,9 @@ public sealed class GgufFile : IDisposable
     public IReadOnlyList<string> Paths => [.. _shards.Select(shard => shard.Path).OfType<string>()];
 
     /// <summary>Bytes of all files together.</summary>
-    public long ByteLength => _shards.Sum(shard => shard.Length);
+    public long ByteLength => _shards.Sum(shard => shard.Source.Length);
 
-    /// <summary>Maps a model. Of a split model any of its files can be named; the others are found beside it.</summary>
+    /// <summary>Opens a model. Of a split model any of its files can be named; the others are found beside it.</summary>
     /// <param name="path">Path of a GGUF file.</param>
     /// <exception cref="GgufException">The file, or one that belongs to it, is damaged, missing or not supported.</exception>
     /// <exception cref="IOException">The file cannot be read.</exception>
@@ -47,14 +46,14 @@ public sealed class GgufFile : IDisposable
         var shards = new List<GgufShard>();
         try
         {
-            shards.Add(GgufShard.Map(path, index: 0));
+            shards.Add(GgufShard.Open(path, index: 0));
             if (GgufSplit.Count(shards[0]) is > 1 and var count)
             {
-                // Offsets of tensors go with an index of a file: all are mapped anew in their order.
+                // Offsets of tensors go with an index of a file: all are opened anew in their order.
                 IReadOnlyList<string> paths = GgufSplit.Paths(shards[0], count);
                 shards[0].Dispose();
                 shards.Clear();
-                foreach (string part in paths) shards.Add(GgufSplit.Map(part, shards.Count, count));
+                foreach (string part in paths) shards.Add(GgufSplit.Open(part, shards.Count, count));
                 GgufSplit.Validate(shards);
             }
             return new GgufFile([.. shards]);
@@ -67,11 +66,11 @@ public sealed class GgufFile : IDisposable
     }
 
     /// <summary>Reads a model that is in memory already, for example an embedded resource.</summary>
-    /// <param name="bytes">The whole file; it is pinned, not copied, until <see cref="Dispose"/>.</param>
+    /// <param name="bytes">The whole file; it is not copied, and must not change before <see cref="Dispose"/>.</param>
     /// <exception cref="GgufException">The file is damaged, split or not supported.</exception>
     public static GgufFile FromMemory(ReadOnlyMemory<byte> bytes)
     {
-        var shard = GgufShard.Pin(bytes);
+        var shard = GgufShard.FromMemory(bytes);
         try
         {
             return GgufSplit.Count(shard) == 1 ? new GgufFile([shard])
@@ -91,20 +90,21 @@ public sealed class GgufFile : IDisposable
     /// <exception cref="GgufException">There is none.</exception>
     public GgufTensor GetTensor(string name) => FindTensor(name) ?? throw new GgufException($"tensor '{name}'", "is missing", _shards[0].Path);
 
-    /// <summary>The stored bytes of whole rows, inside the mapping: not to be used after <see cref="Dispose"/>.</summary>
+    /// <summary>Reads whole rows as they are stored.</summary>
     /// <param name="tensor">A tensor of this file.</param>
     /// <param name="firstRow">First row.</param>
-    /// <param name="rowCount">Number of rows; together at most 2 GiB.</param>
-    /// <exception cref="ArgumentOutOfRangeException">The rows lie outside the tensor, or are too many for one span.</exception>
+    /// <param name="destination">Takes as many rows as it has room for: its length is a multiple of <see cref="GgufTensor.RowBytes"/>.</param>
+    /// <exception cref="ArgumentException">The destination holds no whole rows.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The rows lie outside the tensor.</exception>
+    /// <exception cref="EndOfStreamException">The file has become shorter since it was opened.</exception>
+    /// <exception cref="IOException">The file cannot be read.</exception>
     /// <exception cref="ObjectDisposedException">The file was disposed.</exception>
-    public ReadOnlySpan<byte> Rows(GgufTensor tensor, long firstRow, int rowCount)
+    public void Read(GgufTensor tensor, long firstRow, Span<byte> destination)
     {
+        if (destination.Length % tensor.RowBytes != 0) throw new ArgumentException($"Rows have {tensor.RowBytes} bytes.", nameof(destination));
         ArgumentOutOfRangeException.ThrowIfNegative(firstRow);
-        ArgumentOutOfRangeException.ThrowIfNegative(rowCount);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(firstRow, tensor.RowCount - rowCount);
-        long bytes = (long)rowCount * tensor.RowBytes;
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(bytes, int.MaxValue, nameof(rowCount));
-        return _shards[tensor.Shard].Bytes(tensor.Offset + firstRow * tensor.RowBytes, (int)bytes);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(firstRow, tensor.RowCount - destination.Length / tensor.RowBytes);
+        _shards[tensor.Shard].Source.Read(tensor.Offset + firstRow * tensor.RowBytes, destination);
     }
 
     /// <summary>Whole rows as floats.</summary>
@@ -112,15 +112,29 @@ public sealed class GgufFile : IDisposable
     /// <param name="firstRow">First row.</param>
     /// <param name="destination">Takes as many rows as it has room for: its length is a multiple of <see cref="GgufTensor.RowLength"/>.</param>
     /// <exception cref="ArgumentException">The destination holds no whole rows.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">The rows lie outside the tensor.</exception>
-    /// <exception cref="ObjectDisposedException">The file was disposed.</exception>
+    /// <inheritdoc cref="Read" path="/exception"/>
     public void Dequantize(GgufTensor tensor, long firstRow, Span<float> destination)
     {
         if (destination.Length % tensor.RowLength != 0) throw new ArgumentException($"Rows have {tensor.RowLength} elements.", nameof(destination));
-        Dequantizer.Dequantize(tensor.Type, Rows(tensor, firstRow, destination.Length / tensor.RowLength), destination);
+        byte[] rows = ArrayPool<byte>.Shared.Rent(Math.Max(tensor.RowBytes, LargestPieceBytes / tensor.RowBytes * tensor.RowBytes));
+        try
+        {
+            for (int rowsAtOnce = rows.Length / tensor.RowBytes; !destination.IsEmpty; firstRow += rowsAtOnce)
+            {
+                int count = Math.Min(rowsAtOnce, destination.Length / tensor.RowLength);
+                Span<byte> piece = rows.AsSpan(0, count * tensor.RowBytes);
+                Read(tensor, firstRow, piece);
+                Dequantizer.Dequantize(tensor.Type, piece, destination[..(count * tensor.RowLength)]);
+                destination = destination[(count * tensor.RowLength)..];
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(rows);
+        }
     }
 
-    /// <summary>Unmaps the files.</summary>
+    /// <summary>Closes the files.</summary>
     public void Dispose()
     {
         foreach (GgufShard shard in _shards) shard.Dispose();

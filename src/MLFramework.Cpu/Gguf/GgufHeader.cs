@@ -28,17 +28,16 @@ internal sealed class GgufHeader
     /// <summary>In the order of the file; offsets count from its start.</summary>
     public ImmutableArray<GgufTensor> Tensors { get; }
 
-    /// <summary>Reads the header of a file that is mapped at <paramref name="start"/>.</summary>
-    /// <param name="start">First byte.</param>
-    /// <param name="length">Length of the file.</param>
-    /// <param name="file">Its path for error messages, or null.</param>
+    /// <summary>Reads the header of a file.</summary>
+    /// <param name="source">The file.</param>
     /// <param name="shard">Which file of a split model this is.</param>
     /// <exception cref="GgufException">Anything is wrong with it.</exception>
-    public static unsafe GgufHeader Read(byte* start, long length, string? file, int shard)
+    public static GgufHeader Read(GgufSource source, int shard)
     {
+        string? file = source.Path;
         try
         {
-            var cursor = new GgufCursor(start, length);
+            var cursor = new GgufCursor(source);
             int version = ReadVersion(ref cursor);
             int tensorCount = cursor.ReadCount("header: tensor count", MinimumTensorBytes);
             int entryCount = cursor.ReadCount("header: metadata count", MinimumEntryBytes);
@@ -47,7 +46,7 @@ internal sealed class GgufHeader
             var declared = new (string Name, TensorType Type, ImmutableArray<long> Dimensions, ulong Offset)[tensorCount];
             for (int i = 0; i < tensorCount; i++) declared[i] = ReadTensor(ref cursor, i);
             long dataStart = (cursor.Position + alignment - 1) / alignment * alignment;
-            return new GgufHeader(version, metadata, Place(declared, dataStart, length, alignment, shard));
+            return new GgufHeader(version, metadata, Place(declared, dataStart, source.Length, alignment, shard));
         }
         catch (GgufException e) when (file is not null && e.File is null)
         {
@@ -124,7 +123,7 @@ internal sealed class GgufHeader
                 return GgufValue.OfArray(flags);
             case GgufValueType.String:
                 var strings = new string[cursor.ReadCount($"{field}: count", sizeof(ulong))];
-                for (int i = 0; i < strings.Length; i++) strings[i] = cursor.ReadString($"{field}[{i}]", MaximumStringBytes);
+                for (int i = 0; i < strings.Length; i++) strings[i] = cursor.ReadString(field, i, MaximumStringBytes);
                 return GgufValue.OfArray(strings);
             default: throw new GgufException(field, "is an array of arrays, which no known key needs");
         }

@@ -1,110 +1,38 @@
-using System.Buffers;
-using System.IO.MemoryMappedFiles;
-
 namespace MLFramework.Cpu;
 
-/// <summary>The bytes of one GGUF file, mapped or pinned, with its header.</summary>
-internal sealed unsafe class GgufShard : IDisposable
+/// <summary>One file of a model, with its header.</summary>
+internal sealed class GgufShard : IDisposable
 {
-    private readonly IDisposable _owner;
-    private readonly byte* _start;
-    private bool _disposed;
-
-    private GgufShard(IDisposable owner, byte* start, long length, string? path, int index)
-    {
-        (_owner, Length, Path) = (owner, length, path);
-        _start = start;
-        Header = GgufHeader.Read(start, length, path, index);
-    }
+    private GgufShard(GgufSource source, int index) => (Source, Header) = (source, GgufHeader.Read(source, index));
 
     public GgufHeader Header { get; }
 
-    public long Length { get; }
+    public GgufSource Source { get; }
 
-    public string? Path { get; }
+    public string? Path => Source.Path;
 
-    public static GgufShard Map(string path, int index)
+    /// <summary>Opens a file and reads its header.</summary>
+    /// <param name="path">Path of the file.</param>
+    /// <param name="index">Which file of a split model this is.</param>
+    /// <exception cref="GgufException">Something is wrong with the header.</exception>
+    public static GgufShard Open(string path, int index) => Read(GgufSource.Open(path), index);
+
+    /// <summary>Reads the header of a file in memory.</summary>
+    /// <exception cref="GgufException">Something is wrong with the header.</exception>
+    public static GgufShard FromMemory(ReadOnlyMemory<byte> bytes) => Read(GgufSource.FromMemory(bytes), index: 0);
+
+    public void Dispose() => Source.Dispose();
+
+    private static GgufShard Read(GgufSource source, int index)
     {
-        var mapping = Mapping.Open(path);
         try
         {
-            return new GgufShard(mapping, mapping.Start, mapping.Length, path, index);
+            return new GgufShard(source, index);
         }
         catch
         {
-            mapping.Dispose();
+            source.Dispose();
             throw;
-        }
-    }
-
-    public static GgufShard Pin(ReadOnlyMemory<byte> bytes)
-    {
-        MemoryHandle handle = bytes.Pin();
-        try
-        {
-            return new GgufShard(handle, (byte*)handle.Pointer, bytes.Length, path: null, index: 0);
-        }
-        catch
-        {
-            handle.Dispose();
-            throw;
-        }
-    }
-
-    public ReadOnlySpan<byte> Bytes(long offset, int length)
-    {
-        ObjectDisposedException.ThrowIf(_disposed, typeof(GgufFile));
-        return new ReadOnlySpan<byte>(_start + offset, length);
-    }
-
-    public void Dispose()
-    {
-        if (_disposed) return;
-        _disposed = true;
-        _owner.Dispose();
-    }
-
-    /// <summary>A read-only view of a whole file.</summary>
-    private sealed class Mapping : IDisposable
-    {
-        private readonly MemoryMappedFile _file;
-        private readonly MemoryMappedViewAccessor _view;
-
-        private Mapping(FileStream stream)
-        {
-            Length = stream.Length;
-            _file = MemoryMappedFile.CreateFromFile(stream, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: false);
-            _view = _file.CreateViewAccessor(0, 0, MemoryMappedFileAccess.Read);
-            byte* start = null;
-            _view.SafeMemoryMappedViewHandle.AcquirePointer(ref start);
-            Start = start + _view.PointerOffset;
-        }
-
-        /// <summary>Length of the file; the view itself ends at a page boundary beyond it.</summary>
-        public long Length { get; }
-
-        public byte* Start { get; }
-
-        public static Mapping Open(string path)
-        {
-            var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read);
-            try
-            {
-                // An empty file cannot be mapped.
-                return stream.Length > 0 ? new Mapping(stream) : throw new GgufException("header: magic", "is cut off: the file is empty", path);
-            }
-            catch
-            {
-                stream.Dispose();
-                throw;
-            }
-        }
-
-        public void Dispose()
-        {
-            _view.SafeMemoryMappedViewHandle.ReleasePointer();
-            _view.Dispose();
-            _file.Dispose();
         }
     }
 }

@@ -25,12 +25,12 @@ internal static partial class GgufSplit
         return [.. Enumerable.Range(1, count).Select(number => $"{name.Groups["stem"].Value}-{number:D5}-of-{count:D5}.gguf")];
     }
 
-    /// <summary>Maps one file of several.</summary>
-    public static GgufShard Map(string path, int index, int count)
+    /// <summary>Opens one file of several.</summary>
+    public static GgufShard Open(string path, int index, int count)
     {
         if (!File.Exists(path))
             throw new GgufException(CountKey, $"is {count}, but file {index + 1} of them is missing: all files of a split model must be in one folder", path);
-        return GgufShard.Map(path, index);
+        return GgufShard.Open(path, index);
     }
 
     /// <summary>Checks that the files belong together.</summary>

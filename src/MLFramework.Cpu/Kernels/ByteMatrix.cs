@@ -18,7 +18,7 @@ internal sealed unsafe class ByteMatrix<TSimd, TFloats, TInts, TShorts> : Packed
     public ByteMatrix(int rows, int columns, CodeRowReader readRow)
         : base(rows, columns, (long)(columns / BlockLength) * BlockBytes)
     {
-        Parallel.For(0, PanelCount, panel =>
+        PackWith(panel =>
         {
             var codes = new sbyte[columns];
             var scales = new Half[columns / BlockLength];
@@ -39,6 +39,17 @@ internal sealed unsafe class ByteMatrix<TSimd, TFloats, TInts, TShorts> : Packed
 
     /// <summary>Bytes of a vector of rows in a block.</summary>
     private static int GroupBytes => BlockLength * TSimd.Lanes;
+
+    public override void ReadRow(int row, Span<float> weights)
+    {
+        int lane = row % PanelRows;
+        for (int block = 0; block < Columns / BlockLength; block++)
+        {
+            byte* source = Panel(row / PanelRows) + (long)block * BlockBytes, pairs = source + lane / TSimd.Lanes * GroupBytes + lane % TSimd.Lanes * 2;
+            float scale = (float)((Half*)(source + CodeBytes))[lane];
+            for (int i = 0; i < BlockLength; i++) weights[block * BlockLength + i] = (sbyte)pairs[i / 2 * 2 * TSimd.Lanes + i % 2] * scale;
+        }
+    }
 
     protected override void MultiplyTile(int panel, ActivationRows input, float* output, int outputStride, bool prefetches)
     {

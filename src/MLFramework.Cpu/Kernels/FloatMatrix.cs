@@ -16,7 +16,7 @@ internal sealed unsafe class FloatMatrix<TWeights, TSimd, TFloats, TInts, TShort
     public FloatMatrix(int rows, int columns, WeightRowReader readRow)
         : base(rows, columns, (long)columns * PanelRows * TWeights.Size)
     {
-        Parallel.For(0, PanelCount, panel =>
+        PackWith(panel =>
         {
             var weights = new float[columns];
             for (int row = panel * PanelRows; row < Math.Min(rows, (panel + 1) * PanelRows); row++)
@@ -29,6 +29,12 @@ internal sealed unsafe class FloatMatrix<TWeights, TSimd, TFloats, TInts, TShort
     }
 
     public override ActivationFormat Format => ActivationFormat.Single;
+
+    public override void ReadRow(int row, Span<float> weights)
+    {
+        byte* source = Panel(row / PanelRows) + row % PanelRows * TWeights.Size;
+        for (int column = 0; column < Columns; column++) weights[column] = TWeights.Read(source + (long)column * ColumnBytes);
+    }
 
     protected override void MultiplyTile(int panel, ActivationRows input, float* output, int outputStride, bool prefetches)
     {

@@ -9,6 +9,9 @@ internal unsafe interface IFloatWeights
     /// <summary>Writes a weight.</summary>
     static abstract void Store(byte* destination, float value);
 
+    /// <summary>Reads a weight.</summary>
+    static abstract float Read(byte* source);
+
     /// <summary>Reads a vector of weights.</summary>
     static abstract TFloats Load<TSimd, TFloats, TInts, TShorts>(byte* source)
         where TSimd : struct, ISimdVectors<TFloats, TInts, TShorts>
@@ -23,6 +26,8 @@ internal readonly unsafe struct SingleWeights : IFloatWeights
     public static int Size => sizeof(float);
 
     public static void Store(byte* destination, float value) => *(float*)destination = value;
+
+    public static float Read(byte* source) => *(float*)source;
 
     public static TFloats Load<TSimd, TFloats, TInts, TShorts>(byte* source)
         where TSimd : struct, ISimdVectors<TFloats, TInts, TShorts>
@@ -39,6 +44,8 @@ internal readonly unsafe struct HalfWeights : IFloatWeights
 
     public static void Store(byte* destination, float value) => *(Half*)destination = (Half)value;
 
+    public static float Read(byte* source) => (float)*(Half*)source;
+
     public static TFloats Load<TSimd, TFloats, TInts, TShorts>(byte* source)
         where TSimd : struct, ISimdVectors<TFloats, TInts, TShorts>
         where TFloats : struct
@@ -53,6 +60,8 @@ internal readonly unsafe struct BrainWeights : IFloatWeights
     public static int Size => sizeof(ushort);
 
     public static void Store(byte* destination, float value) => *(ushort*)destination = (ushort)(BitConverter.SingleToUInt32Bits(value) >> 16);
+
+    public static float Read(byte* source) => BitConverter.UInt32BitsToSingle((uint)*(ushort*)source << 16);
 
     public static TFloats Load<TSimd, TFloats, TInts, TShorts>(byte* source)
         where TSimd : struct, ISimdVectors<TFloats, TInts, TShorts>

@@ -1,51 +1,62 @@
-using System.Runtime.Intrinsics;
-
 namespace MLFramework.Cpu;
 
-/// <summary>How eight keys or values are stored.</summary>
-internal unsafe interface IKVElement : IStoredFloat
+/// <summary>
+/// How keys and values are stored. A panel holds one head of a block: for keys a column per element with a lane per position, for values a column per
+/// position with a lane per element. Columns are stored and read in pairs.
+/// </summary>
+internal unsafe interface IKVElement
 {
-    /// <summary>Stores eight elements side by side.</summary>
-    static abstract void Store(byte* destination, Vector256<float> values);
+    /// <summary>Bytes from a lane to the next within a column or a pair of columns.</summary>
+    static abstract int LaneBytes { get; }
 
-    /// <summary>Stores eight elements a distance apart.</summary>
-    /// <param name="destination">The first.</param>
-    /// <param name="stride">Elements from one to the next.</param>
-    /// <param name="values">The elements.</param>
-    static abstract void Scatter(byte* destination, int stride, Vector256<float> values);
-}
+    /// <summary>What queries are multiplied by, and scores then by its counterpart, to make up for the exponent that stored elements are read with.</summary>
+    static abstract float QueryFactor { get; }
 
-/// <summary><see cref="KVElementType.F32"/>.</summary>
-internal readonly unsafe struct SingleKV : IKVElement
-{
-    public static int Size => sizeof(float);
+    /// <inheritdoc cref="QueryFactor"/>
+    static abstract float ScoreFactor { get; }
 
-    public static Vector256<float> Load<TSimd>(byte* source) where TSimd : struct, ISimd => Vector256.Load((float*)source);
+    /// <summary>What weights of values are multiplied by, to make up for the exponent that stored elements are read with.</summary>
+    static abstract float WeightFactor { get; }
 
-    public static void Store(byte* destination, Vector256<float> values) => values.Store((float*)destination);
+    /// <summary>Whether elements are integers with a scale per position and <see cref="ScaledByteKV.GroupLength"/> elements.</summary>
+    static abstract bool HasScales { get; }
 
-    public static void Scatter(byte* destination, int stride, Vector256<float> values)
-    {
-        for (int i = 0; i < Vector256<float>.Count; i++) ((float*)destination)[i * stride] = values[i];
-    }
-}
+    /// <summary>Bytes of a panel.</summary>
+    /// <param name="length">Elements of a head, a multiple of 16.</param>
+    static abstract int PanelBytes(int length);
 
-/// <summary><see cref="KVElementType.F16"/>.</summary>
-internal readonly unsafe struct HalfKV : IKVElement
-{
-    public static int Size => sizeof(ushort);
+    /// <summary>Bytes of a pair of columns.</summary>
+    /// <param name="lanes">Lanes of a column.</param>
+    static abstract int PairBytes(int lanes);
 
-    public static Vector256<float> Load<TSimd>(byte* source) where TSimd : struct, ISimd => VectorMath.FromHalf(TSimd.Widen((short*)source));
+    /// <summary>Stores the key of a position.</summary>
+    /// <param name="panel">The panel.</param>
+    /// <param name="position">The position in the block.</param>
+    /// <param name="key">The elements.</param>
+    /// <param name="length">How many, a multiple of 8.</param>
+    static abstract void StoreKey(byte* panel, int position, float* key, int length);
 
-    public static void Store(byte* destination, Vector256<float> values)
-    {
-        Vector256<ushort> halves = Vector256.Narrow(VectorMath.ToHalf(values).AsUInt32(), Vector256<uint>.Zero);
-        halves.GetLower().Store((ushort*)destination);
-    }
+    /// <summary>Stores the value of a position.</summary>
+    /// <param name="panel">The panel.</param>
+    /// <param name="position">The position in the block.</param>
+    /// <param name="value">The elements.</param>
+    /// <param name="length">How many, a multiple of 8.</param>
+    static abstract void StoreValue(byte* panel, int position, float* value, int length);
 
-    public static void Scatter(byte* destination, int stride, Vector256<float> values)
-    {
-        Vector256<int> halves = VectorMath.ToHalf(values);
-        for (int i = 0; i < Vector256<int>.Count; i++) ((ushort*)destination)[i * stride] = (ushort)halves[i];
-    }
+    /// <summary>Reads a vector of the first column of a pair.</summary>
+    /// <param name="pair">The first lane.</param>
+    static abstract TFloats LoadFirst<TSimd, TFloats, TInts, TShorts>(byte* pair)
+        where TSimd : struct, ISimdVectors<TFloats, TInts, TShorts>
+        where TFloats : struct
+        where TInts : struct
+        where TShorts : struct;
+
+    /// <summary>Reads a vector of the second column of a pair.</summary>
+    /// <param name="pair">The first lane.</param>
+    /// <param name="lanes">Lanes of a column.</param>
+    static abstract TFloats LoadSecond<TSimd, TFloats, TInts, TShorts>(byte* pair, int lanes)
+        where TSimd : struct, ISimdVectors<TFloats, TInts, TShorts>
+        where TFloats : struct
+        where TInts : struct
+        where TShorts : struct;
 }

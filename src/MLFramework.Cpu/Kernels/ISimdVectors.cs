@@ -27,11 +27,38 @@ internal unsafe interface ISimdVectors<TFloats, TInts, TShorts>
     /// <summary>Reads brain floats as floats.</summary>
     static abstract TFloats LoadBrains(ushort* source);
 
+    /// <summary>Reads the first of each pair of finite IEEE halves as floats that are too small by a factor of 2^112.</summary>
+    static abstract TFloats LoadLowHalves(int* pairs);
+
+    /// <summary>Reads the second of each pair of finite IEEE halves as floats that are too small by a factor of 2^112.</summary>
+    static abstract TFloats LoadHighHalves(int* pairs);
+
+    /// <summary>Reads signed bytes as floats.</summary>
+    static abstract TFloats LoadBytes(sbyte* source);
+
     /// <summary>Writes floats.</summary>
     static abstract void Store(TFloats values, float* destination);
 
     /// <summary>The same float in every lane.</summary>
     static abstract TFloats Create(float value);
+
+    /// <summary>The first lane.</summary>
+    static abstract float First(TFloats values);
+
+    /// <summary>a + b, rounded.</summary>
+    static abstract TFloats Add(TFloats a, TFloats b);
+
+    /// <summary>a − b, rounded.</summary>
+    static abstract TFloats Subtract(TFloats a, TFloats b);
+
+    /// <summary>a where it is greater than b, else b, also where either is no number.</summary>
+    static abstract TFloats Larger(TFloats a, TFloats b);
+
+    /// <summary>x × 2^n for normal results, where the lowest 9 bits of <paramref name="exponents"/> are n.</summary>
+    static abstract TFloats ScaleByPower(TFloats x, TFloats exponents);
+
+    /// <summary>Zero where x is less than a bound, else the value.</summary>
+    static abstract TFloats ZeroIfLess(TFloats x, TFloats bound, TFloats value);
 
     /// <summary>a × b, rounded.</summary>
     static abstract TFloats Multiply(TFloats a, TFloats b);

@@ -15,6 +15,9 @@ internal unsafe interface IIntegerWeights
     /// <summary>Writes a weight.</summary>
     static abstract void Store(byte* block, int row, int column, sbyte value);
 
+    /// <summary>Reads a weight.</summary>
+    static abstract int Read(byte* block, int row, int column);
+
     /// <summary>Reads pair <paramref name="index"/> of 0 to 7.</summary>
     static abstract Vector256<short> LoadLower<TSimd>(byte* block, int index) where TSimd : struct, ISimd;
 
@@ -31,6 +34,9 @@ internal readonly unsafe struct NibbleWeights : IIntegerWeights
 
     public static void Store(byte* block, int row, int column, sbyte value) =>
         block[column / 2 % 8 * 16 + row * 2 + column % 2] |= (byte)((value + Offset) << column / 16 * 4);
+
+    public static int Read(byte* block, int row, int column) =>
+        (block[column / 2 % 8 * 16 + row * 2 + column % 2] >> column / 16 * 4 & 15) - Offset;
 
     public static Vector256<short> LoadLower<TSimd>(byte* block, int index) where TSimd : struct, ISimd =>
         (TSimd.Widen(block + index * 16) & Vector256.Create((short)15)) - Vector256.Create((short)Offset);
@@ -59,7 +65,7 @@ internal sealed unsafe class IntegerMatrix<TWeights, TSimd> : PackedMatrix
     public IntegerMatrix(int rows, int columns, CodeRowReader readRow)
         : base(rows, columns, (long)(columns / BlockLength) * GroupsPerPanel * GroupBytes)
     {
-        Parallel.For(0, PanelCount, panel =>
+        PackWith(panel =>
         {
             var codes = new sbyte[columns];
             var scales = new Half[columns / BlockLength];
@@ -80,6 +86,17 @@ internal sealed unsafe class IntegerMatrix<TWeights, TSimd> : PackedMatrix
 
     /// <summary>Bytes of 8 rows × 32 weights with their scales.</summary>
     private static int GroupBytes => TWeights.Size + GroupRows * sizeof(float);
+
+    public override void ReadRow(int row, Span<float> weights)
+    {
+        int lane = row % PanelRows;
+        for (int block = 0; block < Columns / BlockLength; block++)
+        {
+            byte* group = Panel(row / PanelRows) + (block * GroupsPerPanel + lane / GroupRows) * GroupBytes;
+            float scale = ((float*)(group + TWeights.Size))[lane % GroupRows];
+            for (int i = 0; i < BlockLength; i++) weights[block * BlockLength + i] = TWeights.Read(group, lane % GroupRows, i) * scale;
+        }
+    }
 
     protected override void MultiplyTile(int panel, ActivationRows input, float* output, int outputStride, bool prefetches)
     {

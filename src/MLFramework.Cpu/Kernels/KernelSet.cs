@@ -30,7 +30,12 @@ internal abstract class KernelSet
 
     public abstract PackedMatrix PackNibbles(int rows, int columns, CodeRowReader readRow);
 
-    public abstract PagedAttention CreateAttention(AttentionShape shape, KVElementType type, int blocks);
+    /// <summary>Creates a cache of keys and values.</summary>
+    /// <param name="shape">Sizes.</param>
+    /// <param name="type">How they are stored.</param>
+    /// <param name="blocks">Blocks of the cache.</param>
+    /// <param name="grid">Where sums over positions are cut; null for the grid that all executors share.</param>
+    public abstract PagedAttention CreateAttention(AttentionShape shape, KVElementType type, int blocks, ReductionGrid? grid = null);
 }
 
 /// <inheritdoc/>
@@ -51,10 +56,11 @@ internal sealed class KernelSet<TSimd, TVectors, TFloats, TInts, TShorts>(string
 
     public override PackedMatrix PackNibbles(int rows, int columns, CodeRowReader readRow) => new IntegerMatrix<NibbleWeights, TSimd>(rows, columns, readRow);
 
-    public override PagedAttention CreateAttention(AttentionShape shape, KVElementType type, int blocks) => type switch
+    public override PagedAttention CreateAttention(AttentionShape shape, KVElementType type, int blocks, ReductionGrid? grid) => type switch
     {
-        KVElementType.F16 => new PagedAttention<HalfKV, TSimd>(shape, blocks),
-        KVElementType.F32 => new PagedAttention<SingleKV, TSimd>(shape, blocks),
+        KVElementType.F16 => new TiledAttention<HalfKV, TVectors, TFloats, TInts, TShorts>(shape, blocks, grid ?? ReductionGrid.Default),
+        KVElementType.F32 => new TiledAttention<SingleKV, TVectors, TFloats, TInts, TShorts>(shape, blocks, grid ?? ReductionGrid.Default),
+        KVElementType.Q8_0 => new TiledAttention<ScaledByteKV, TVectors, TFloats, TInts, TShorts>(shape, blocks, grid ?? ReductionGrid.Default),
         _ => throw new ArgumentOutOfRangeException(nameof(type), type, "Unknown type of keys and values."),
     };
 

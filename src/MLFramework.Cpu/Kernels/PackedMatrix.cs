@@ -40,7 +40,7 @@ internal readonly unsafe struct ActivationRows(float* values, short* codes, floa
 /// A weight matrix [rows, columns] in the order in which a kernel reads it: panels of 32 rows, each one sequential stream over the columns, a row per
 /// lane of a vector. Every product of a row with an activation is summed in one fixed order, whatever else is computed with it.
 /// </summary>
-internal abstract unsafe class PackedMatrix : IDisposable
+internal abstract unsafe class PackedMatrix : IPackable
 {
     /// <summary>Rows of a panel.</summary>
     public const int PanelRows = Padding.Unit;
@@ -48,13 +48,10 @@ internal abstract unsafe class PackedMatrix : IDisposable
     /// <summary>Most activations that are multiplied at once: with two vectors of rows their sums fill the registers.</summary>
     private const int MostTokens = 6;
 
-    private readonly NativeBuffer<byte> _memory;
+    private NativeBuffer<byte>? _memory;
+    private Action<int>? _packPanel;
 
-    protected PackedMatrix(int rows, int columns, long panelBytes)
-    {
-        (Rows, Columns, PanelBytes) = (rows, columns, panelBytes);
-        _memory = new NativeBuffer<byte>(panelBytes * PanelCount);
-    }
+    protected PackedMatrix(int rows, int columns, long panelBytes) => (Rows, Columns, PanelBytes) = (rows, columns, panelBytes);
 
     /// <summary>Rows: elements of a product.</summary>
     public int Rows { get; }
@@ -65,13 +62,26 @@ internal abstract unsafe class PackedMatrix : IDisposable
     /// <summary>Panels, of which the last may be padded with zeros.</summary>
     public int PanelCount => Padding.Pad(Rows) / PanelRows;
 
+    int IPackable.PartCount => PanelCount;
+
     /// <summary>Bytes of the packed weights.</summary>
-    public long Bytes => _memory.Length;
+    public long Bytes => PanelBytes * PanelCount;
 
     /// <summary>What <see cref="Multiply"/> reads.</summary>
     public abstract ActivationFormat Format { get; }
 
     protected long PanelBytes { get; }
+
+    public void Allocate() => _memory = new NativeBuffer<byte>(Bytes);
+
+    public void Pack(int panel) => _packPanel!(panel);
+
+    public void FinishPacking() => _packPanel = null;
+
+    /// <summary>Reads a row back, exactly as the file's weights are dequantized.</summary>
+    /// <param name="row">Which row.</param>
+    /// <param name="weights">Takes <see cref="Columns"/> floats.</param>
+    public abstract void ReadRow(int row, Span<float> weights);
 
     /// <summary>Multiplies panels with all rows of activations.</summary>
     /// <param name="input">The activations; of <see cref="Columns"/> elements.</param>
@@ -94,7 +104,10 @@ internal abstract unsafe class PackedMatrix : IDisposable
         }
     }
 
-    public void Dispose() => _memory.Dispose();
+    public void Dispose() => _memory?.Dispose();
+
+    /// <summary>For constructors: says how a panel is packed.</summary>
+    protected void PackWith(Action<int> packPanel) => _packPanel = packPanel;
 
     /// <summary>Multiplies a panel with 1 to <see cref="MostTokens"/> activations.</summary>
     /// <param name="panel">Which panel.</param>
@@ -104,5 +117,5 @@ internal abstract unsafe class PackedMatrix : IDisposable
     /// <param name="prefetches">Whether the panel comes from memory, and is to be asked for ahead; later tiles find it in the cache.</param>
     protected abstract void MultiplyTile(int panel, ActivationRows input, float* output, int outputStride, bool prefetches);
 
-    protected byte* Panel(int index) => _memory.Pointer + index * PanelBytes;
+    protected byte* Panel(int index) => _memory!.Pointer + index * PanelBytes;
 }

@@ -1,6 +1,3 @@
-using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
-
 namespace MLFramework.Cpu;
 
 /// <summary>Sizes of attention.</summary>
@@ -16,23 +13,22 @@ internal readonly record struct AttentionShape(int Layers, int QueryHeads, int K
 
 /// <summary>
 /// Keys and values in blocks of 16 positions, and attention over them (Kwon et al., "PagedAttention", 2023). Which block holds what is the scheduler's
-/// business. A block keeps, per layer and head, its keys as [element][position], so that a vector holds one element of eight positions, and its values
-/// as [position][element].
+/// business. A block keeps a panel of keys and one of values per layer and head.
 /// </summary>
+/// <remarks>
+/// The scratch that attention needs does not grow with the context: softmax is computed online (Milakov and Gimelshein, 2018; Dao et al.,
+/// "FlashAttention", 2022). Sums are cut at fixed positions of the sequence (<see cref="ReductionGrid"/>), never at borders of tiles.
+/// </remarks>
 internal abstract unsafe class PagedAttention : IDisposable
 {
     /// <summary>Positions of a block.</summary>
     public const int BlockLength = 16;
 
-    /// <summary>Query heads that are computed together; a group is padded to a multiple with queries of zeros.</summary>
-    protected const int HeadsPerTile = 4;
-
     private readonly NativeBuffer<byte> _keys, _values;
 
-    protected PagedAttention(AttentionShape shape, int blocks, int elementBytes)
+    protected PagedAttention(AttentionShape shape, int blocks, int panelBytes)
     {
-        (Shape, Blocks) = (shape, blocks);
-        HeadBytes = (long)BlockLength * shape.HeadLength * elementBytes;
+        (Shape, Blocks, PanelBytes) = (shape, blocks, panelBytes);
         _keys = new NativeBuffer<byte>(shape.Layers * LayerBytes);
         _values = new NativeBuffer<byte>(shape.Layers * LayerBytes);
     }
@@ -42,18 +38,38 @@ internal abstract unsafe class PagedAttention : IDisposable
     /// <summary>Blocks of the cache.</summary>
     public int Blocks { get; }
 
-    /// <summary>Bytes of one head of keys, or values, in one block.</summary>
-    protected long HeadBytes { get; }
+    /// <summary>Most positions that a run of queries has.</summary>
+    public abstract int RunLength { get; }
 
-    private long LayerBytes => HeadBytes * Shape.KVHeads * Blocks;
+    /// <summary>Positions whose sums are computed apart from the others'; counted from position 0 of a sequence.</summary>
+    public abstract int SpanLength { get; }
+
+    /// <summary>Floats of scratch that attention needs.</summary>
+    public abstract int ScratchLength { get; }
+
+    /// <summary>Bytes of the panel of one head of keys, or values, in one block.</summary>
+    protected long PanelBytes { get; }
+
+    /// <summary>Bytes from a panel of keys to that of the same head's values.</summary>
+    protected long ValuesDistance => _values.Pointer - _keys.Pointer;
+
+    private long LayerBytes => PanelBytes * Shape.KVHeads * Blocks;
 
     /// <summary>Bytes of keys and values per position, over all layers.</summary>
-    public static long BytesPerToken(AttentionShape shape, KVElementType type) =>
-        2L * shape.Layers * shape.KVHeads * shape.HeadLength * (type == KVElementType.F16 ? HalfKV.Size : SingleKV.Size);
+    public static long BytesPerToken(AttentionShape shape, KVElementType type)
+    {
+        int length = PaddedLength(shape.HeadLength), panelBytes = type switch
+        {
+            KVElementType.F16 => HalfKV.PanelBytes(length),
+            KVElementType.F32 => SingleKV.PanelBytes(length),
+            KVElementType.Q8_0 => ScaledByteKV.PanelBytes(length),
+            _ => throw new ArgumentOutOfRangeException(nameof(type), type, "Unknown type of keys and values."),
+        };
+        return 2L * shape.Layers * shape.KVHeads * panelBytes / BlockLength;
+    }
 
-    /// <summary>Floats of scratch that <see cref="Attend"/> needs.</summary>
-    /// <param name="positions">Most positions that it is called for.</param>
-    public int ScratchLength(int positions) => HeadsPerTile * (2 * Shape.HeadLength + (positions + BlockLength - 1) / BlockLength * BlockLength);
+    /// <summary>Elements that a head takes in a panel: the next multiple of 16.</summary>
+    public static int PaddedLength(int headLength) => (headLength + 15) / 16 * 16;
 
     /// <summary>Stores the keys and values of one position.</summary>
     /// <param name="layer">Layer.</param>
@@ -67,14 +83,34 @@ internal abstract unsafe class PagedAttention : IDisposable
     /// <param name="layer">Layer.</param>
     /// <param name="kvHead">Head of keys and values.</param>
     /// <param name="rule">How products become weights.</param>
-    /// <param name="run">The queries, and where the results go.</param>
+    /// <param name="run">At most <see cref="RunLength"/> positions' queries, and where the results go.</param>
     /// <param name="scratch"><see cref="ScratchLength"/> floats.</param>
     public abstract void Attend(int layer, int kvHead, in AttentionRule rule, in QueryRun run, float* scratch);
+
+    /// <summary>As <see cref="Attend"/>, to the positions of one span only; whoever computes the last span then combines them.</summary>
+    /// <param name="layer">Layer.</param>
+    /// <param name="kvHead">Head of keys and values.</param>
+    /// <param name="rule">How products become weights.</param>
+    /// <param name="run">At most <see cref="RunLength"/> positions' queries.</param>
+    /// <param name="span">The span's number.</param>
+    /// <param name="partial">Takes <see cref="PartialLength"/> floats: the span's sums.</param>
+    /// <param name="scratch"><see cref="ScratchLength"/> floats.</param>
+    public abstract void AttendSpan(int layer, int kvHead, in AttentionRule rule, in QueryRun run, int span, float* partial, float* scratch);
+
+    /// <summary>Joins the sums of all spans of a run to its results: the same bits as those of <see cref="Attend"/>.</summary>
+    /// <param name="partials">The sums of span 0, then those of span 1, and so on. Changed.</param>
+    /// <param name="spans">Spans up to the last query's position.</param>
+    /// <param name="run">Where the results go.</param>
+    public abstract void CombineSpans(float* partials, int spans, in QueryRun run);
+
+    /// <summary>Floats of a span's sums.</summary>
+    /// <param name="count">Positions of the run.</param>
+    public int PartialLength(int count) => PartialSums.Length(count * Shape.GroupSize, PaddedLength(Shape.HeadLength));
 
     /// <summary>Copies a block, in all layers.</summary>
     public void CopyBlock(int source, int destination)
     {
-        long bytes = HeadBytes * Shape.KVHeads;
+        long bytes = PanelBytes * Shape.KVHeads;
         for (int layer = 0; layer < Shape.Layers; layer++)
         {
             Buffer.MemoryCopy(Keys(layer, source, 0), Keys(layer, destination, 0), bytes, bytes);
@@ -92,134 +128,5 @@ internal abstract unsafe class PagedAttention : IDisposable
 
     protected byte* Values(int layer, int block, int head) => _values.Pointer + Offset(layer, block, head);
 
-    private long Offset(int layer, int block, int head) => layer * LayerBytes + ((long)block * Shape.KVHeads + head) * HeadBytes;
-}
-
-/// <inheritdoc/>
-internal sealed unsafe class PagedAttention<TElement, TSimd> : PagedAttention
-    where TElement : struct, IKVElement
-    where TSimd : struct, ISimd
-{
-    private const int Lanes = 8;
-
-    /// <param name="shape">Sizes.</param>
-    /// <param name="blocks">Blocks of the cache.</param>
-    public PagedAttention(AttentionShape shape, int blocks)
-        : base(shape, blocks, TElement.Size)
-    {
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public override void Store(int layer, int block, int offset, float* keys, float* values)
-    {
-        int length = Shape.HeadLength;
-        for (int head = 0; head < Shape.KVHeads; head++, keys += length, values += length)
-        {
-            byte* key = Keys(layer, block, head) + offset * TElement.Size, value = Values(layer, block, head) + offset * length * TElement.Size;
-            for (int i = 0; i < length; i += Lanes)
-            {
-                TElement.Scatter(key + i * BlockLength * TElement.Size, BlockLength, Vector256.Load(keys + i));
-                TElement.Store(value + i * TElement.Size, Vector256.Load(values + i));
-            }
-        }
-    }
-
-    public override void Attend(int layer, int kvHead, in AttentionRule rule, in QueryRun run, float* scratch)
-    {
-        for (int i = 0; i < run.Count; i++)
-            AttendFrom(run.Position + i, layer, kvHead, rule, run.Queries + i * run.QueryStride, run.Blocks, run.Output + i * run.OutputStride, scratch);
-    }
-
-    private void AttendFrom(int position, int layer, int kvHead, in AttentionRule rule, float* queries, int* blocks, float* output, float* scratch)
-    {
-        int firstBlock = rule.FirstSeen(position) / BlockLength, blockCount = position / BlockLength - firstBlock + 1, stride = blockCount * BlockLength;
-        int first = rule.FirstSeen(position) - firstBlock * BlockLength, end = position + 1 - firstBlock * BlockLength;
-        blocks += firstBlock;
-        int length = Shape.HeadLength;
-        float* tile = scratch, results = tile + HeadsPerTile * length, scores = results + HeadsPerTile * length;
-        float* inverses = stackalloc float[HeadsPerTile];
-        for (int firstHead = 0; firstHead < Shape.GroupSize; firstHead += HeadsPerTile)
-        {
-            int heads = Math.Min(HeadsPerTile, Shape.GroupSize - firstHead);
-            ScaleQueries(queries + firstHead * length, heads * length, rule.Scale, tile);
-            for (int block = 0; block < blockCount; block++)
-                FloatTile<TElement, TSimd>.Multiply(Keys(layer, blocks[block], kvHead), BlockLength * TElement.Size, tile, length, length, scores + block * BlockLength, stride);
-            for (int head = 0; head < HeadsPerTile; head++)
-            {
-                if (rule.SoftCap is { } cap) Cap(scores + head * stride, stride, cap);
-                inverses[head] = 1 / Exponentiate(scores + head * stride, first, end, stride);
-            }
-            for (int i = 0; i < length; i += Lanes) Sum(layer, kvHead, i, blocks, first, end, scores, stride, results + i, length);
-            for (int head = 0; head < heads; head++)
-            {
-                Vector256<float> inverse = Vector256.Create(inverses[head]);
-                for (int i = 0; i < length; i += Lanes) (Vector256.Load(results + head * length + i) * inverse).Store(output + (firstHead + head) * length + i);
-            }
-        }
-    }
-
-    /// <summary>Copies queries, scaled, and fills the tile with zeros.</summary>
-    private void ScaleQueries(float* queries, int count, float factor, float* tile)
-    {
-        Vector256<float> scale = Vector256.Create(factor);
-        for (int i = 0; i < count; i += Lanes) (Vector256.Load(queries + i) * scale).Store(tile + i);
-        for (int i = count; i < HeadsPerTile * Shape.HeadLength; i += Lanes) Vector256<float>.Zero.Store(tile + i);
-    }
-
-    /// <summary>Keeps scores softly between −cap and cap.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Cap(float* scores, int count, float cap)
-    {
-        Vector256<float> bound = Vector256.Create(cap);
-        for (int i = 0; i < count; i += Lanes) (VectorMath.Tanh(Vector256.Load(scores + i) / bound) * bound).Store(scores + i);
-    }
-
-    /// <summary>Replaces scores by e to their distance from the largest.</summary>
-    /// <param name="scores">The scores.</param>
-    /// <param name="first">The first that counts; those before become zero.</param>
-    /// <param name="end">One past the last that counts; those after become zero, whatever stale blocks held.</param>
-    /// <param name="stride">How many there is room for, a multiple of 16.</param>
-    /// <returns>The sum.</returns>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static float Exponentiate(float* scores, int first, int end, int stride)
-    {
-        new Span<float>(scores, first).Fill(float.NegativeInfinity);
-        new Span<float>(scores + end, stride - end).Fill(float.NegativeInfinity);
-        Vector256<float> largest = Vector256.Create(float.NegativeInfinity);
-        for (int i = 0; i < stride; i += Lanes) largest = Vector256.Max(largest, Vector256.Load(scores + i));
-        largest = Vector256.Create(VectorMath.Max(largest));
-        Vector256<float> sum = Vector256<float>.Zero;
-        for (int i = 0; i < stride; i += Lanes)
-        {
-            Vector256<float> e = VectorMath.Exp(Vector256.Load(scores + i) - largest);
-            e.Store(scores + i);
-            sum += e;
-        }
-        return VectorMath.Sum(sum);
-    }
-
-    /// <summary>Sums eight elements of the values, weighted, in the order of the positions, for a tile's four heads.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void Sum(int layer, int kvHead, int element, int* blocks, int first, int end, float* weights, int stride, float* result, int resultStride)
-    {
-        Vector256<float> a = Vector256<float>.Zero, b = a, c = a, d = a;
-        int rowBytes = Shape.HeadLength * TElement.Size;
-        for (int start = 0; start < end; start += BlockLength)
-        {
-            int blockFirst = Math.Max(start, first), blockEnd = Math.Min(start + BlockLength, end);
-            byte* values = Values(layer, blocks[start / BlockLength], kvHead) + element * TElement.Size + (blockFirst - start) * rowBytes;
-            for (int i = blockFirst; i < blockEnd; i++, values += rowBytes)
-            {
-                Vector256<float> v = TElement.Load<TSimd>(values);
-                a = Vector256.FusedMultiplyAdd(v, Vector256.Create(weights[i]), a);
-                b = Vector256.FusedMultiplyAdd(v, Vector256.Create(weights[stride + i]), b);
-                c = Vector256.FusedMultiplyAdd(v, Vector256.Create(weights[2 * stride + i]), c);
-                d = Vector256.FusedMultiplyAdd(v, Vector256.Create(weights[3 * stride + i]), d);
-            }
-        }
-        a.Store(result);
-        b.Store(result + resultStride);
-        c.Store(result + 2 * resultStride);
-        d.Store(result + 3 * resultStride);
-    }
+    private long Offset(int layer, int block, int head) => layer * LayerBytes + ((long)block * Shape.KVHeads + head) * PanelBytes;
 }

@@ -7,7 +7,10 @@ namespace MLFramework.Cpu;
 internal static class VectorMath
 {
     /// <summary>Halves read as floats with a shifted exponent are too small by this factor.</summary>
-    private const float HalfScale = 5.192296858534828e33f; // 2^112
+    public const float HalfScale = 5.192296858534828e33f; // 2^112
+
+    /// <summary>The bits of such a float that stem from the half.</summary>
+    public const int HalfMask = unchecked((int)0x8FFFE000);
 
     private const float LargestHalf = 65504;
 
@@ -81,17 +84,17 @@ internal static class VectorMath
     /// <param name="bits">The 16 bits of each, sign-extended.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> FromHalf(Vector256<int> bits) =>
-        ((bits << 13) & Vector256.Create(unchecked((int)0x8FFFE000))).AsSingle() * Vector256.Create(HalfScale);
+        ((bits << 13) & Vector256.Create(HalfMask)).AsSingle() * Vector256.Create(HalfScale);
 
     /// <inheritdoc cref="FromHalf(Vector256{int})"/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> FromHalf(Vector512<int> bits) =>
-        ((bits << 13) & Vector512.Create(unchecked((int)0x8FFFE000))).AsSingle() * Vector512.Create(HalfScale);
+        ((bits << 13) & Vector512.Create(HalfMask)).AsSingle() * Vector512.Create(HalfScale);
 
     /// <inheritdoc cref="FromHalf(Vector256{int})"/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> FromHalf(Vector128<int> bits) =>
-        ((bits << 13) & Vector128.Create(unchecked((int)0x8FFFE000))).AsSingle() * Vector128.Create(HalfScale);
+        ((bits << 13) & Vector128.Create(HalfMask)).AsSingle() * Vector128.Create(HalfScale);
 
     /// <summary>Floats as IEEE halves, rounded to nearest even; what is too large becomes the largest half. NaN becomes some number.</summary>
     /// <returns>The 16 bits of each.</returns>

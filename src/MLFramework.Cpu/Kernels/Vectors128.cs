@@ -15,9 +15,27 @@ internal readonly unsafe struct Vectors128 : ISimdVectors<Vector128<float>, Vect
 
     public static Vector128<float> LoadBrains(ushort* source) => (Vector128.WidenLower(Vector128.CreateScalarUnsafe(*(ulong*)source).AsUInt16()) << 16).AsSingle();
 
+    public static Vector128<float> LoadLowHalves(int* pairs) => ((Vector128.Load(pairs) << 16 >> 3) & Vector128.Create(VectorMath.HalfMask)).AsSingle();
+
+    public static Vector128<float> LoadHighHalves(int* pairs) => ((Vector128.Load(pairs) >> 3) & Vector128.Create(VectorMath.HalfMask)).AsSingle();
+
+    public static Vector128<float> LoadBytes(sbyte* source) => ToFloats(Vector128.WidenLower(Vector128.WidenLower(Vector128.CreateScalarUnsafe(*(int*)source).AsSByte())));
+
     public static void Store(Vector128<float> values, float* destination) => values.Store(destination);
 
     public static Vector128<float> Create(float value) => Vector128.Create(value);
+
+    public static float First(Vector128<float> values) => values.ToScalar();
+
+    public static Vector128<float> Add(Vector128<float> a, Vector128<float> b) => a + b;
+
+    public static Vector128<float> Subtract(Vector128<float> a, Vector128<float> b) => a - b;
+
+    public static Vector128<float> Larger(Vector128<float> a, Vector128<float> b) => Vector128.ConditionalSelect(Vector128.GreaterThan(a, b), a, b);
+
+    public static Vector128<float> ScaleByPower(Vector128<float> x, Vector128<float> exponents) => (x.AsInt32() + (exponents.AsInt32() << 23)).AsSingle();
+
+    public static Vector128<float> ZeroIfLess(Vector128<float> x, Vector128<float> bound, Vector128<float> value) => Vector128.AndNot(value, Vector128.LessThan(x, bound));
 
     public static Vector128<float> Multiply(Vector128<float> a, Vector128<float> b) => a * b;
 

@@ -18,9 +18,27 @@ internal readonly unsafe struct Vectors256 : ISimdVectors<Vector256<float>, Vect
 
     public static Vector256<float> LoadBrains(ushort* source) => (Avx2.ConvertToVector256Int32(source) << 16).AsSingle();
 
+    public static Vector256<float> LoadLowHalves(int* pairs) => ((Vector256.Load(pairs) << 16 >> 3) & Vector256.Create(VectorMath.HalfMask)).AsSingle();
+
+    public static Vector256<float> LoadHighHalves(int* pairs) => ((Vector256.Load(pairs) >> 3) & Vector256.Create(VectorMath.HalfMask)).AsSingle();
+
+    public static Vector256<float> LoadBytes(sbyte* source) => ToFloats(Avx2.ConvertToVector256Int32(source));
+
     public static void Store(Vector256<float> values, float* destination) => values.Store(destination);
 
     public static Vector256<float> Create(float value) => Vector256.Create(value);
+
+    public static float First(Vector256<float> values) => values.ToScalar();
+
+    public static Vector256<float> Add(Vector256<float> a, Vector256<float> b) => a + b;
+
+    public static Vector256<float> Subtract(Vector256<float> a, Vector256<float> b) => a - b;
+
+    public static Vector256<float> Larger(Vector256<float> a, Vector256<float> b) => Avx.Max(a, b);
+
+    public static Vector256<float> ScaleByPower(Vector256<float> x, Vector256<float> exponents) => (x.AsInt32() + (exponents.AsInt32() << 23)).AsSingle();
+
+    public static Vector256<float> ZeroIfLess(Vector256<float> x, Vector256<float> bound, Vector256<float> value) => Vector256.AndNot(value, Vector256.LessThan(x, bound));
 
     public static Vector256<float> Multiply(Vector256<float> a, Vector256<float> b) => a * b;
 

@@ -18,9 +18,27 @@ internal readonly unsafe struct Vectors512 : ISimdVectors<Vector512<float>, Vect
 
     public static Vector512<float> LoadBrains(ushort* source) => (Avx512F.ConvertToVector512Int32(Vector256.Load(source)) << 16).AsSingle();
 
+    public static Vector512<float> LoadLowHalves(int* pairs) => ((Vector512.Load(pairs) << 16 >> 3) & Vector512.Create(VectorMath.HalfMask)).AsSingle();
+
+    public static Vector512<float> LoadHighHalves(int* pairs) => ((Vector512.Load(pairs) >> 3) & Vector512.Create(VectorMath.HalfMask)).AsSingle();
+
+    public static Vector512<float> LoadBytes(sbyte* source) => ToFloats(Avx512F.ConvertToVector512Int32(Vector128.Load(source)));
+
     public static void Store(Vector512<float> values, float* destination) => values.Store(destination);
 
     public static Vector512<float> Create(float value) => Vector512.Create(value);
+
+    public static float First(Vector512<float> values) => values.ToScalar();
+
+    public static Vector512<float> Add(Vector512<float> a, Vector512<float> b) => a + b;
+
+    public static Vector512<float> Subtract(Vector512<float> a, Vector512<float> b) => a - b;
+
+    public static Vector512<float> Larger(Vector512<float> a, Vector512<float> b) => Avx512F.Max(a, b);
+
+    public static Vector512<float> ScaleByPower(Vector512<float> x, Vector512<float> exponents) => (x.AsInt32() + (exponents.AsInt32() << 23)).AsSingle();
+
+    public static Vector512<float> ZeroIfLess(Vector512<float> x, Vector512<float> bound, Vector512<float> value) => Vector512.AndNot(value, Vector512.LessThan(x, bound));
 
     public static Vector512<float> Multiply(Vector512<float> a, Vector512<float> b) => a * b;
 

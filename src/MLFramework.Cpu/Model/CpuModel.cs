@@ -5,12 +5,13 @@ public sealed class CpuModel : IDisposable
 {
     private const string EmbeddingName = "token_embd.weight", OutputName = "output.weight";
 
-    private readonly GgufFile _file;
-    private readonly GgufTensor _embedding;
+    /// <summary>Null where the output matrix holds the embeddings too.</summary>
+    private readonly EmbeddingTable? _embedding;
+    private readonly PackedMatrix _output;
 
-    private CpuModel(GgufFile file, KernelSet kernels, int? contextLength)
+    private CpuModel(GgufFile file, KernelSet kernels, WeightReader reader, int? contextLength)
     {
-        (_file, Kernels, Metadata) = (file, kernels, file.Metadata);
+        (Kernels, Metadata) = (kernels, file.Metadata);
         var architecture = Cpu.Architecture.Of(file.Metadata);
         (Architecture, Name) = (architecture.Name, file.Metadata.FindString("general.name"));
         Tokenizer = Tokenizer.Load(file.Metadata);
@@ -18,14 +19,14 @@ public sealed class CpuModel : IDisposable
         if (contextLength is { } limit) sizes = sizes with { ContextLength = Math.Min(sizes.ContextLength, limit) };
         (HyperParameters, GateActivation) = (sizes, architecture.Activation);
 
-        var reader = new WeightReader(file, kernels);
-        _embedding = reader.Tensor(EmbeddingName, sizes.VocabularySize, sizes.EmbeddingLength);
+        _embedding = reader.Contains(OutputName) ? reader.Table(EmbeddingName, sizes.VocabularySize, sizes.EmbeddingLength) : null;
         Rotary = new RotaryEmbedding(sizes.RotaryLength, sizes.RotaryBase, sizes.RotaryScaling, architecture.HasRotaryFactors ? ReadRotaryFactors(reader, sizes) : null);
         LocalRotary = sizes.LocalRotaryBase is { } localBase ? new RotaryEmbedding(sizes.RotaryLength, localBase) : null;
         Layers = new LayerWeights[sizes.Layers];
         for (int layer = 0; layer < Layers.Length; layer++) Layers[layer] = LayerWeights.Read(reader, layer, sizes, architecture);
         OutputNorm = reader.PaddedVector("output_norm.weight", sizes.EmbeddingLength);
-        Output = new MatrixGroup(reader.Matrix(reader.Contains(OutputName) ? OutputName : EmbeddingName, sizes.VocabularySize, sizes.EmbeddingLength));
+        _output = reader.Matrix(_embedding is null ? EmbeddingName : OutputName, sizes.VocabularySize, sizes.EmbeddingLength);
+        Output = new MatrixGroup(_output);
         reader.RefuseUnread();
         PackedBytes = Layers.Sum(layer => layer.QueryKeyValue.Bytes + layer.AttentionOutput.Bytes + layer.GateUp.Bytes + layer.Down.Bytes) + Output.Bytes;
     }
@@ -45,7 +46,7 @@ public sealed class CpuModel : IDisposable
     /// <summary>The file's metadata.</summary>
     public GgufMetadata Metadata { get; }
 
-    /// <summary>Bytes of the packed matrices; the embeddings stay in the file.</summary>
+    /// <summary>Bytes of the packed matrices, which a pass reads all of.</summary>
     public long PackedBytes { get; }
 
     internal KernelSet Kernels { get; }
@@ -68,34 +69,43 @@ public sealed class CpuModel : IDisposable
 
     internal AttentionShape AttentionShape => new(HyperParameters.Layers, HyperParameters.Heads, HyperParameters.KVHeads, HyperParameters.HeadLength);
 
-    /// <summary>Loads a model: validates it, then packs its weights on all cores. The file stays mapped, for the embeddings.</summary>
+    /// <summary>
+    /// Loads a model: validates it, then reads and packs its weights on all cores. The file is closed when it returns: what happens to it later does not
+    /// matter to the model.
+    /// </summary>
     /// <param name="path">Path of a GGUF file; of a split model, of any of its files.</param>
     /// <param name="contextLength">
     /// Most tokens that the model shall see, at least 2; null for as many as it can. Models that rotate short and long contexts differently (LongRoPE) are at
     /// their best with no more than the requests need.
     /// </param>
+    /// <param name="progress">Told how far it has come, from the threads that load, one call at a time; null for nobody.</param>
+    /// <param name="cancellationToken">Gives up; what was loaded is freed.</param>
     /// <exception cref="GgufException">The file is damaged, or its architecture, tokenizer or an option of it is not supported.</exception>
-    /// <exception cref="IOException">The file cannot be read.</exception>
+    /// <exception cref="IOException">The file cannot be read, or became shorter while it was.</exception>
     /// <exception cref="UnauthorizedAccessException">The file may not be read.</exception>
-    /// <exception cref="OutOfMemoryException">The model does not fit into memory.</exception>
-    public static CpuModel Load(string path, int? contextLength = null) => Load(GgufFile.Open(path), KernelSet.Best, contextLength);
+    /// <exception cref="InsufficientMemoryException">The model is larger than the memory that is available; none was taken.</exception>
+    /// <exception cref="OperationCanceledException">The token fired.</exception>
+    public static CpuModel Load(string path, int? contextLength = null, IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default) =>
+        Load(GgufFile.Open(path), contextLength, progress, cancellationToken);
 
-    /// <summary>Loads a model from an opened file, which then belongs to the model.</summary>
-    /// <inheritdoc cref="Load(string, int?)"/>
-    public static CpuModel Load(GgufFile file, int? contextLength = null) => Load(file, KernelSet.Best, contextLength);
+    /// <summary>Loads a model from an opened file, and closes it.</summary>
+    /// <inheritdoc cref="Load(string, int?, IProgress{LoadProgress}, CancellationToken)"/>
+    public static CpuModel Load(GgufFile file, int? contextLength = null, IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default) =>
+        Load(file, KernelSet.Best, contextLength, HostMachine.This, progress, cancellationToken);
 
-    internal static CpuModel Load(GgufFile file, KernelSet kernels, int? contextLength = null)
+    internal static CpuModel Load(
+        GgufFile file, KernelSet kernels, int? contextLength = null, HostMachine? machine = null, IProgress<LoadProgress>? progress = null,
+        CancellationToken cancellationToken = default)
     {
-        try
-        {
-            if (contextLength < 2) throw new ArgumentOutOfRangeException(nameof(contextLength), contextLength, "A context has at least 2 tokens.");
-            return new CpuModel(file, kernels, contextLength);
-        }
-        catch
-        {
-            file.Dispose();
-            throw;
-        }
+        using GgufFile open = file;
+        if (contextLength < 2) throw new ArgumentOutOfRangeException(nameof(contextLength), contextLength, "A context has at least 2 tokens.");
+        using var reader = new WeightReader(file, kernels);
+        machine ??= HostMachine.This;
+        var model = new CpuModel(file, kernels, reader, contextLength);
+        machine.RequireMemory(reader.PackedBytes, "the model's weights");
+        reader.Pack(machine.CoreCount, progress, cancellationToken);
+        reader.HandOver();
+        return model;
     }
 
     /// <summary>Frees the weights. Not while an executor uses the model.</summary>
@@ -104,11 +114,15 @@ public sealed class CpuModel : IDisposable
         foreach (LayerWeights layer in Layers) layer.Dispose();
         OutputNorm.Dispose();
         Output.Dispose();
-        _file.Dispose();
+        _embedding?.Dispose();
     }
 
     /// <summary>Reads the embedding of a token.</summary>
-    internal void Embed(int token, Span<float> embedding) => _file.Dequantize(_embedding, token, embedding);
+    internal void Embed(int token, Span<float> embedding)
+    {
+        if (_embedding is null) _output.ReadRow(token, embedding);
+        else _embedding.ReadRow(token, embedding);
+    }
 
     /// <summary>What each pair's frequency is divided by: one set of Llama 3.1 and later, or two of which the context decides (LongRoPE). Null for none.</summary>
     private static float[]? ReadRotaryFactors(WeightReader reader, HyperParameters sizes)

@@ -13,8 +13,6 @@ internal interface ILogitsConsumer
 /// <summary>Computes one forward pass over the rows of a plan: all members of a team walk through the phases together, with a barrier after each.</summary>
 internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
 {
-    private const int SharesPerMember = 8, MostItemsAtOnce = 16;
-
     /// <summary>
     /// Bytes of weights times rows below which one thread computes alone: about half a millisecond, in which dozens of barriers gain little, and on a busy
     /// machine, where they wait for threads that are not running, lose a lot (measured: a factor of ten).
@@ -25,6 +23,7 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
     private readonly HyperParameters _sizes;
     private readonly ComputeTeam _team, _alone = new(1);
     private readonly PagedAttention _attention;
+    private readonly AttentionPlan _attentionPlan;
     private readonly Workspace _work;
     private readonly NativeBuffer<float>[] _scratch;
     private readonly long _leastSharedWork;
@@ -40,7 +39,8 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
     {
         _leastSharedWork = leastSharedWork;
         (_model, _sizes, _attention, _team, _work) = (model, model.HyperParameters, attention, team, new Workspace(model));
-        _scratch = [.. Enumerable.Range(0, team.Size).Select(_ => new NativeBuffer<float>(attention.ScratchLength(model.HyperParameters.ContextLength)))];
+        _attentionPlan = new AttentionPlan(attention);
+        _scratch = [.. Enumerable.Range(0, team.Size).Select(_ => new NativeBuffer<float>(attention.ScratchLength))];
     }
 
     /// <summary>Computes a plan.</summary>
@@ -53,6 +53,7 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
         if (plan.RowCount == 0) return;
         _work.Reserve(plan.RowCount, plan.OutputCount);
         (_plan, _consumer, _cancellationToken) = (plan, consumer, cancellationToken);
+        _attentionPlan.Build(plan, _team.Size);
         (plan.RowCount * _model.PackedBytes < _leastSharedWork ? _alone : _team).Run(this);
     }
 
@@ -104,6 +105,7 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
     {
         _alone.Dispose();
         _work.Dispose();
+        _attentionPlan.Dispose();
         foreach (NativeBuffer<float> scratch in _scratch) scratch.Dispose();
     }
 
@@ -181,25 +183,32 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
 
     private void Attend(ComputeTeam team, int member, int index, LayerWeights layer)
     {
-        int groupLength = _attention.Shape.GroupSize * _sizes.HeadLength, items = _plan.RowCount * _sizes.KVHeads;
-        int grain = Math.Clamp(items / (SharesPerMember * team.Size), 1, MostItemsAtOnce);
-        while (team.TryTake(items, grain, out int first, out int end))
-            for (int item = first; item < end; item++)
-            {
-                int row = item / _sizes.KVHeads, kvHead = item % _sizes.KVHeads;
-                PlannedRow planned = _plan.Row(row);
-                var run = new QueryRun
-                {
-                    Queries = _work.Projection + (long)row * layer.QueryKeyValue.OutputStride + kvHead * groupLength,
-                    QueryStride = layer.QueryKeyValue.OutputStride,
-                    Position = planned.Position,
-                    Count = 1,
-                    Blocks = _plan.Blocks(planned),
-                    Output = Input(layer.AttentionOutput, row) + kvHead * groupLength,
-                    OutputStride = layer.AttentionOutput.InputStride,
-                };
-                _attention.Attend(index, kvHead, layer.Attention, run, _scratch[member].Pointer);
-            }
+        while (team.TryTake(_attentionPlan.Count * _sizes.KVHeads, _attentionPlan.Grain, out int first, out int end))
+            for (int item = first; item < end; item++) Attend(_attentionPlan[item / _sizes.KVHeads], item % _sizes.KVHeads, index, layer, _scratch[member].Pointer);
+    }
+
+    private void Attend(AttentionItem item, int kvHead, int index, LayerWeights layer, float* scratch)
+    {
+        int groupLength = _attention.Shape.GroupSize * _sizes.HeadLength;
+        PlannedRow first = _plan.Row(item.Row);
+        var run = new QueryRun
+        {
+            Queries = _work.Projection + (long)item.Row * layer.QueryKeyValue.OutputStride + kvHead * groupLength,
+            QueryStride = layer.QueryKeyValue.OutputStride,
+            Position = first.Position,
+            Count = item.Count,
+            Blocks = _plan.Blocks(first),
+            Output = Input(layer.AttentionOutput, item.Row) + kvHead * groupLength,
+            OutputStride = layer.AttentionOutput.InputStride,
+        };
+        if (item.Span < 0)
+        {
+            _attention.Attend(index, kvHead, layer.Attention, run, scratch);
+            return;
+        }
+        float* partials = _attentionPlan.Partials(item, kvHead);
+        _attention.AttendSpan(index, kvHead, layer.Attention, run, item.Span, partials + (long)item.Span * _attention.PartialLength(item.Count), scratch);
+        if (_attentionPlan.IsLastSpan(item, kvHead)) _attention.CombineSpans(partials, item.Spans, run);
     }
 
     private void QuantizeRows(ComputeTeam team, MatrixGroup next)

@@ -88,7 +88,7 @@ internal sealed record LayerWeights(
         int queries = sizes.Heads * sizes.HeadLength, keys = sizes.KVHeads * sizes.HeadLength;
         float[] all = isFused ? reader.Vector(name("attn_qkv.bias"), queries + 2 * keys)
             : [.. reader.Vector(name("attn_q.bias"), queries), .. reader.Vector(name("attn_k.bias"), keys), .. reader.Vector(name("attn_v.bias"), keys)];
-        var bias = new NativeBuffer<float>(group.OutputStride);
+        NativeBuffer<float> bias = reader.Buffer(group.OutputStride);
         Copy(0, all.AsSpan(0, queries), order);
         Copy(1, all.AsSpan(queries, keys), order);
         Copy(2, all.AsSpan(queries + keys), null);

@@ -42,6 +42,9 @@ internal sealed unsafe class PassPlan : IDisposable
         return _sequences.Count - 1;
     }
 
+    /// <summary>Sequences that take part.</summary>
+    public int SequenceCount => _sequences.Count;
+
     public PlannedSequence Sequence(int index) => _sequences[index];
 
     public PlannedRow Row(int index) => _rows[index];

@@ -32,13 +32,14 @@ internal sealed class Sampler(int vocabularySize)
         {
             Span<ulong> best = TakeBest(logits, parameters.TopK);
             Span<float> weights = _weights.AsSpan(0, best.Length);
-            for (int i = 0; i < best.Length; i++) weights[i] = Weight(logits[TokenOf(best[i])], largest, parameters.Temperature);
-            return TokenOf(best[Draw(Nucleus(weights, Sum(weights), parameters.TopP), draw)]);
+            for (int i = 0; i < best.Length; i++) weights[i] = logits[TokenOf(best[i])];
+            Weights.Exponentiate(weights, largest, parameters.Temperature, weights);
+            return TokenOf(best[Weights.Draw(Nucleus(weights, Weights.Sum(weights), parameters.TopP), draw)]);
         }
 
         Span<float> all = _weights.AsSpan(0, logits.Length);
-        for (int token = 0; token < logits.Length; token++) all[token] = Weight(logits[token], largest, parameters.Temperature);
-        return parameters.TopP >= 1 ? Draw(all, draw) : DrawFromNucleus(logits, all, parameters.TopP, draw);
+        Weights.Exponentiate(logits, largest, parameters.Temperature, all);
+        return parameters.TopP >= 1 ? Weights.Draw(all, draw) : DrawFromNucleus(logits, all, parameters.TopP, draw);
     }
 
     /// <summary>The index of the largest element, the first of several.</summary>
@@ -102,9 +103,9 @@ internal sealed class Sampler(int vocabularySize)
     /// </summary>
     private int DrawFromNucleus(ReadOnlySpan<float> logits, Span<float> weights, float topP, double draw)
     {
-        double total = Sum(weights);
+        double total = Weights.Sum(weights);
         float threshold = 1f / 16;
-        while (threshold > 0 && SumFrom(weights, threshold) < topP * total) threshold = threshold > 1e-30f ? threshold * threshold : 0;
+        while (threshold > 0 && Weights.Sum(weights, threshold) < topP * total) threshold = threshold > 1e-30f ? threshold * threshold : 0;
         int count = 0;
         for (int token = 0; token < weights.Length; token++)
             if (weights[token] >= threshold) _candidates[count++] = Candidate(logits[token], token);
@@ -130,30 +131,6 @@ internal sealed class Sampler(int vocabularySize)
         int count = 0;
         while (count < weights.Length && mass < topP * total) mass += weights[count++];
         return weights[..count];
-    }
-
-    /// <summary>Draws an index in proportion to the weights.</summary>
-    private static int Draw(ReadOnlySpan<float> weights, double draw)
-    {
-        double target = draw * Sum(weights);
-        for (int i = 0; i < weights.Length; i++)
-        {
-            target -= weights[i];
-            if (target < 0) return i;
-        }
-        return IndexOfMax(weights); // The subtractions round: rarely a trace of the target is left.
-    }
-
-    private static float Weight(float logit, float largest, float temperature) => MathF.Exp((logit - largest) / temperature);
-
-    private static double Sum(ReadOnlySpan<float> weights) => SumFrom(weights, 0);
-
-    private static double SumFrom(ReadOnlySpan<float> weights, float threshold)
-    {
-        double sum = 0;
-        foreach (float weight in weights)
-            if (weight >= threshold) sum += weight;
-        return sum;
     }
 
     /// <summary>A number that is smaller the larger the logit, then the smaller the token.</summary>

@@ -73,11 +73,12 @@ public sealed class GgufFileTests
         using GgufFile file = GgufFile.Open(TestModels.Demo("q8_0"));
         GgufTensor tensor = file.GetTensor("output_norm.weight");
 
-        Assert.That(() => file.Rows(tensor, 1, 1).Length, Throws.TypeOf<ArgumentOutOfRangeException>());
-        Assert.That(() => file.Rows(tensor, -1, 1).Length, Throws.TypeOf<ArgumentOutOfRangeException>());
-        Assert.That(() => file.Rows(tensor, long.MaxValue, 1).Length, Throws.TypeOf<ArgumentOutOfRangeException>());
+        Assert.That(() => file.Read(tensor, 1, new byte[tensor.RowBytes]), Throws.TypeOf<ArgumentOutOfRangeException>());
+        Assert.That(() => file.Read(tensor, -1, new byte[tensor.RowBytes]), Throws.TypeOf<ArgumentOutOfRangeException>());
+        Assert.That(() => file.Read(tensor, long.MaxValue, new byte[tensor.RowBytes]), Throws.TypeOf<ArgumentOutOfRangeException>());
+        Assert.That(() => file.Read(tensor, 0, new byte[tensor.RowBytes - 1]), Throws.ArgumentException);
         Assert.That(() => file.Dequantize(tensor, 0, new float[255]), Throws.ArgumentException);
-        Assert.That(file.Rows(tensor, 1, 0).Length, Is.Zero);
+        Assert.That(() => file.Read(tensor, 1, []), Throws.Nothing);
     }
 
     [Test]
@@ -87,7 +88,36 @@ public sealed class GgufFileTests
         file.Dispose();
         file.Dispose();
 
-        Assert.That(() => file.Rows(file.Tensors[0], 0, 1).Length, Throws.TypeOf<ObjectDisposedException>());
+        Assert.That(() => file.Read(file.Tensors[0], 0, new byte[file.Tensors[0].RowBytes]), Throws.TypeOf<ObjectDisposedException>());
+    }
+
+    [Test]
+    [Platform(Exclude = "Win", Reason = "A file that is open cannot be shortened there.")]
+    public void A_file_that_is_shortened_while_it_is_open_is_an_error_and_not_the_end_of_the_process()
+    {
+        string path = Path.Combine(_folder, "shrinks.gguf");
+        File.Copy(TestModels.Demo("q8_0"), path);
+        using GgufFile file = GgufFile.Open(path);
+        GgufTensor last = file.Tensors.MaxBy(tensor => tensor.Offset)!;
+        using (var writer = new FileStream(path, new FileStreamOptions { Mode = FileMode.Open, Access = FileAccess.Write, Share = FileShare.ReadWrite | FileShare.Delete }))
+            writer.SetLength(last.Offset + 1);
+
+        Assert.That(() => file.Read(last, 0, new byte[last.RowBytes]), Throws.TypeOf<EndOfStreamException>().With.Message.Contains(path).And.Message.Contains("rename"));
+    }
+
+    [Test]
+    public void A_header_is_the_same_read_from_a_file_and_from_memory()
+    {
+        // A string longer than what is read ahead, and values on both sides of it.
+        byte[] bytes = TestModels.Write(new GgufWriter().Add("before", 1).Add("long", new string('x', 300_000)).AddArray("many", [.. Enumerable.Range(0, 50_000)]).Add("after", 2)
+            .AddTensor("vector", TensorType.F32, [3], [1f, 2f, 3f]));
+        string path = Path.Combine(_folder, "long.gguf");
+        File.WriteAllBytes(path, bytes);
+        using GgufFile memory = GgufFile.FromMemory(bytes), file = GgufFile.Open(path);
+
+        Assert.That(file.Metadata.Select(entry => (entry.Key, entry.Value.Content)), Is.EqualTo(memory.Metadata.Select(entry => (entry.Key, entry.Value.Content))));
+        Assert.That(file.Metadata.GetString("long"), Has.Length.EqualTo(300_000));
+        Assert.That(file.Tensors.Select(tensor => (tensor.Name, tensor.Offset)), Is.EqualTo(memory.Tensors.Select(tensor => (tensor.Name, tensor.Offset))));
     }
 
     [Test]

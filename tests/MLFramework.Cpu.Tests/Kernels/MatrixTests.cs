@@ -15,7 +15,7 @@ public sealed unsafe class MatrixTests
         using GgufFile file = File(type, Rows, Columns, out float[] weights);
         foreach (KernelSet kernels in KernelSet.Supported)
         {
-            using PackedMatrix matrix = new WeightReader(file, kernels).Matrix("w", Rows, Columns);
+            using PackedMatrix matrix = Packed(file, kernels, "w", Rows, Columns);
             float[] products = Multiply(matrix, activations, count);
 
             double error = 0, size = 0;
@@ -37,12 +37,29 @@ public sealed unsafe class MatrixTests
         const int Rows = 40, Columns = 512, Count = 11;
         float[] activations = Normal(Count * Columns, seed: 2);
         using GgufFile file = File(type, Rows, Columns, out _);
-        using PackedMatrix reference = new WeightReader(file, KernelSet.Portable).Matrix("w", Rows, Columns);
+        using PackedMatrix reference = Packed(file, KernelSet.Portable, "w", Rows, Columns);
         float[] alone = [.. Enumerable.Range(0, Count).SelectMany(i => Multiply(reference, activations[(i * Columns)..((i + 1) * Columns)], 1))];
         foreach (KernelSet kernels in KernelSet.Supported)
         {
-            using PackedMatrix matrix = new WeightReader(file, kernels).Matrix("w", Rows, Columns);
+            using PackedMatrix matrix = Packed(file, kernels, "w", Rows, Columns);
             Assert.That(Bits(Multiply(matrix, activations, Count)), Is.EqualTo(Bits(alone)), $"{kernels}");
+        }
+    }
+
+    [Test]
+    public void Rows_are_read_back_as_they_are_dequantized([ValueSource(nameof(Types))] TensorType type)
+    {
+        const int Rows = 72, Columns = 256;
+        using GgufFile file = File(type, Rows, Columns, out float[] weights);
+        foreach (KernelSet kernels in KernelSet.Supported)
+        {
+            using PackedMatrix matrix = Packed(file, kernels, "w", Rows, Columns);
+            var row = new float[Columns];
+            for (int i = 0; i < Rows; i++)
+            {
+                matrix.ReadRow(i, row);
+                Assert.That(row, Is.EqualTo(weights[(i * Columns)..((i + 1) * Columns)]), $"{kernels}, row {i}");
+            }
         }
     }
 
@@ -50,11 +67,24 @@ public sealed unsafe class MatrixTests
     public void Rows_can_be_brought_into_another_order()
     {
         using GgufFile file = File(TensorType.F32, 8, 32, out float[] weights);
-        using PackedMatrix matrix = new WeightReader(file, KernelSet.Best).Matrix("w", 8, 32, row => 7 - row);
+        using PackedMatrix matrix = Packed(file, KernelSet.Best, "w", 8, 32, row => 7 - row);
         var unit = new float[32];
         unit[5] = 1;
 
         Assert.That(Multiply(matrix, unit, 1)[..8], Is.EqualTo(Enumerable.Range(0, 8).Select(row => weights[(7 - row) * 32 + 5])));
+    }
+
+    [Test]
+    public void A_tensor_can_hold_several_matrices_below_each_other([ValueSource(nameof(Types))] TensorType type)
+    {
+        const int Rows = 72, Columns = 256, First = 24, Count = 40;
+        using GgufFile file = File(type, Rows, Columns, out float[] weights);
+        using PackedMatrix part = new WeightReader(file, KernelSet.Best).Matrix("w", Count, Columns, row => Count - 1 - row, new TensorPart(First, Rows));
+        float[] x = Normal(Columns, seed: 5), products = Multiply(part, x, 1);
+
+        for (int row = 0; row < Count; row++)
+            Assert.That(products[row], Is.EqualTo(Dot(weights.AsSpan((First + Count - 1 - row) * Columns, Columns), x)).Within(2e-3));
+        Assert.That(() => new WeightReader(file, KernelSet.Best).Matrix("w", Count, Columns, part: new TensorPart(First, Rows + 1)), Throws.TypeOf<GgufException>().With.Message.Contains("[256, 73]"));
     }
 
     [Test]
@@ -66,7 +96,7 @@ public sealed unsafe class MatrixTests
         using GgufFile file = GgufFile.FromMemory(TestModels.Write(new GgufWriter().AddTensor("w", TensorType.Q8_0, [32, 1], block)));
         foreach (KernelSet kernels in KernelSet.Supported)
         {
-            using PackedMatrix matrix = new WeightReader(file, kernels).Matrix("w", 1, 32);
+            using PackedMatrix matrix = Packed(file, kernels, "w", 1, 32);
             Assert.That(Multiply(matrix, [.. Enumerable.Repeat(1f, 32)], 1)[0], Is.EqualTo(-4096).Within(1e-3), $"{kernels}");
         }
     }
@@ -75,7 +105,7 @@ public sealed unsafe class MatrixTests
     public void Halves_that_are_no_numbers_are_refused()
     {
         using GgufFile file = GgufFile.FromMemory(TestModels.Write(new GgufWriter().AddTensor("w", TensorType.F16, [32, 2], new float[63].Append(float.PositiveInfinity).ToArray())));
-        Assert.That(() => new WeightReader(file, KernelSet.Best).Matrix("w", 2, 32), Throws.TypeOf<GgufException>().With.Message.Contains("'w'").And.Message.Contains("row 1"));
+        Assert.That(() => Packed(file, KernelSet.Best, "w", 2, 32), Throws.TypeOf<GgufException>().With.Message.Contains("'w'").And.Message.Contains("row 1"));
     }
 
     internal static float[] Normal(int count, int seed)
@@ -85,6 +115,16 @@ public sealed unsafe class MatrixTests
     }
 
     internal static IEnumerable<uint> Bits(IEnumerable<float> values) => values.Select(BitConverter.SingleToUInt32Bits);
+
+    /// <summary>Packs a matrix.</summary>
+    internal static PackedMatrix Packed(GgufFile file, KernelSet kernels, string name, int rows, int columns, Func<int, int>? order = null)
+    {
+        using var reader = new WeightReader(file, kernels);
+        PackedMatrix matrix = reader.Matrix(name, rows, columns, order);
+        reader.Pack(threads: 2);
+        reader.HandOver();
+        return matrix;
+    }
 
     private static double Dot(ReadOnlySpan<float> a, ReadOnlySpan<float> b)
     {

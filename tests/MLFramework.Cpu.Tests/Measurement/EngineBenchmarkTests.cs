@@ -57,7 +57,7 @@ public sealed class EngineBenchmarkTests : IDisposable
     public void What_does_not_fit_is_refused()
     {
         Assert.That(() => New(0, 50), Throws.InstanceOf<ArgumentOutOfRangeException>());
-        Assert.That(() => New(1, TinyModels.Context + 1), Throws.InstanceOf<ArgumentOutOfRangeException>().With.Message.Contains("at most 64 tokens"));
+        Assert.That(() => New(1, _model.HyperParameters.ContextLength + 1), Throws.InstanceOf<ArgumentOutOfRangeException>().With.Message.Contains($"at most {_model.HyperParameters.ContextLength} tokens"));
         using EngineBenchmark benchmark = New(2, 50);
         Assert.That(() => benchmark.StartDecoding(3, 10), Throws.InstanceOf<ArgumentOutOfRangeException>());
         Assert.That(() => benchmark.StartDecoding(1, 50), Throws.InstanceOf<ArgumentOutOfRangeException>());

@@ -116,7 +116,12 @@ public sealed class CpuModelTests
         var writer = new GgufWriter();
         using GgufFile source = GgufFile.FromMemory(TinyModels.Write());
         foreach ((string key, GgufValue value) in source.Metadata) writer.Add(key, value);
-        foreach (GgufTensor tensor in source.Tensors) writer.AddTensor(tensor.Name, tensor.Type, tensor.Dimensions.AsSpan(), source.Rows(tensor, 0, (int)tensor.RowCount).ToArray());
+        foreach (GgufTensor tensor in source.Tensors)
+        {
+            var data = new byte[tensor.ByteLength];
+            source.Read(tensor, 0, data);
+            writer.AddTensor(tensor.Name, tensor.Type, tensor.Dimensions.AsSpan(), data);
+        }
         writer.AddTensor("rope_freqs.weight", TensorType.F32, [4], (float[])[1, 1, factor, 1]);
         AssertRefused(TestModels.Write(writer), "tensor 'rope_freqs.weight'", "must be positive finite");
     }
