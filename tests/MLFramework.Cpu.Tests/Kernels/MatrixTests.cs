@@ -79,12 +79,12 @@ public sealed unsafe class MatrixTests
     {
         const int Rows = 72, Columns = 256, First = 24, Count = 40;
         using GgufFile file = File(type, Rows, Columns, out float[] weights);
-        using PackedMatrix part = new WeightReader(file, KernelSet.Best).Matrix("w", Count, Columns, row => Count - 1 - row, new TensorPart(First, Rows));
+        using PackedMatrix part = Packed(file, KernelSet.Best, "w", Count, Columns, row => Count - 1 - row, new TensorPart(First, Rows));
         float[] x = Normal(Columns, seed: 5), products = Multiply(part, x, 1);
 
         for (int row = 0; row < Count; row++)
             Assert.That(products[row], Is.EqualTo(Dot(weights.AsSpan((First + Count - 1 - row) * Columns, Columns), x)).Within(2e-3));
-        Assert.That(() => new WeightReader(file, KernelSet.Best).Matrix("w", Count, Columns, part: new TensorPart(First, Rows + 1)), Throws.TypeOf<GgufException>().With.Message.Contains("[256, 73]"));
+        Assert.That(() => Packed(file, KernelSet.Best, "w", Count, Columns, part: new TensorPart(First, Rows + 1)), Throws.TypeOf<GgufException>().With.Message.Contains("[256, 73]"));
     }
 
     [Test]
@@ -117,10 +117,10 @@ public sealed unsafe class MatrixTests
     internal static IEnumerable<uint> Bits(IEnumerable<float> values) => values.Select(BitConverter.SingleToUInt32Bits);
 
     /// <summary>Packs a matrix.</summary>
-    internal static PackedMatrix Packed(GgufFile file, KernelSet kernels, string name, int rows, int columns, Func<int, int>? order = null)
+    internal static PackedMatrix Packed(GgufFile file, KernelSet kernels, string name, int rows, int columns, Func<int, int>? order = null, TensorPart? part = null)
     {
         using var reader = new WeightReader(file, kernels);
-        PackedMatrix matrix = reader.Matrix(name, rows, columns, order);
+        PackedMatrix matrix = reader.Matrix(name, rows, columns, order, part);
         reader.Pack(threads: 2);
         reader.HandOver();
         return matrix;
