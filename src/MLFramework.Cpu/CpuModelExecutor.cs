@@ -19,6 +19,7 @@ public sealed class CpuModelExecutor : IModelExecutor, IDisposable
     private readonly ForwardPass _pass;
     private readonly PassPlan _plan = new();
     private readonly BatchSampler _sampler;
+    private readonly ILogitsConsumer _consumer;
     private readonly List<int> _sequences = [];
     private readonly Dictionary<RequestId, Exception> _failures = [];
     private readonly Dictionary<RequestId, int> _tokens = [];
@@ -32,6 +33,17 @@ public sealed class CpuModelExecutor : IModelExecutor, IDisposable
     /// <exception cref="ArgumentOutOfRangeException">An option is out of its range.</exception>
     /// <exception cref="OutOfMemoryException">There is not enough memory for the cache.</exception>
     public CpuModelExecutor(CpuModel model, CpuExecutorOptions? options = null)
+        : this(model, options, static sampler => sampler)
+    {
+    }
+
+    /// <summary>As the public constructor, with a look at the logits.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="options">How to compute.</param>
+    /// <param name="observe">Puts a consumer before the sampler, which it must pass the logits on to.</param>
+    /// <param name="leastSharedWork">As <see cref="ForwardPass.LeastSharedWork"/>.</param>
+    internal CpuModelExecutor(
+        CpuModel model, CpuExecutorOptions? options, Func<ILogitsConsumer, ILogitsConsumer> observe, long leastSharedWork = ForwardPass.LeastSharedWork)
     {
         options ??= CpuExecutorOptions.Default;
         options.Validate();
@@ -41,8 +53,9 @@ public sealed class CpuModelExecutor : IModelExecutor, IDisposable
         KVCache.Validate();
         _attention = model.Kernels.CreateAttention(model.AttentionShape, options.KVType, blocks);
         _team = new ComputeTeam(options.Threads ?? Environment.ProcessorCount);
-        _pass = new ForwardPass(model, _attention, _team);
+        _pass = new ForwardPass(model, _attention, _team, leastSharedWork);
         _sampler = new BatchSampler(_team.Size, model.HyperParameters.VocabularySize);
+        _consumer = observe(_sampler);
     }
 
     /// <summary>The cache that this executor computes in, for the <see cref="PagedKVCacheManager"/> beside it.</summary>
@@ -62,7 +75,7 @@ public sealed class CpuModelExecutor : IModelExecutor, IDisposable
         if (cancellationToken.IsCancellationRequested) return Task.FromCanceled<BatchOutput>(cancellationToken);
         Plan(batch);
         for (int i = 0; i < batch.BlockCopies.Count; i++) _attention.CopyBlock(batch.BlockCopies[i].Source, batch.BlockCopies[i].Destination);
-        _pass.Run(_plan, _sampler, cancellationToken);
+        _pass.Run(_plan, _consumer, cancellationToken);
         Collect(batch);
         return OutputOf(batch.Size);
     }

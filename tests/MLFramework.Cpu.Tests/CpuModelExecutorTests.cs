@@ -11,61 +11,6 @@ public sealed class CpuModelExecutorTests
     private static string Seen(Request request) => string.Join(' ', request.Result!.LogProbs!.Select(entry =>
         $"{entry.Chosen.TokenId}:{string.Join(',', entry.Top.Prepend(entry.Chosen).Select(top => $"{top.TokenId}/{BitConverter.SingleToUInt32Bits(top.LogProb):x}"))}"));
 
-    /// <summary>
-    /// Random mixes of requests that join and leave, share prefixes, are computed in chunks and preempted: each answers, to the last bit of its
-    /// log-probabilities, as it does alone.
-    /// </summary>
-    [Test]
-    public void A_request_is_answered_with_the_same_bits_alone_and_in_any_company()
-    {
-        using CpuModel model = CpuModel.Load(TestModels.Demo("q8_0"));
-        int preemptions = 0, cached = 0, most = 0;
-        for (int seed = 0; seed < 12; seed++)
-        {
-            var random = new Random(seed);
-            (int[] Prompt, int MaxTokens, GenerationOptions Options, int Arrival)[] mix = [.. RandomMix(random)];
-            var options = new CpuExecutorOptions { Threads = 1 + seed % 3, KVCacheTokens = random.Next(9, 13) * 16, KVType = (KVElementType)(seed % 3) };
-            using var rig = new CpuRig(model, options, maxBatchSize: random.Next(2, 9), chunk: random.Next(1, 64));
-            Request[] together = [.. mix.Select(one => CpuRig.NewRequest(one.Prompt, one.MaxTokens, one.Options))];
-            for (int iteration = 0; together.Any(request => !request.IsCompleted); iteration++)
-            {
-                Assert.That(iteration, Is.LessThan(20_000), "Requests that never end.");
-                for (int i = 0; i < mix.Length; i++)
-                    if (mix[i].Arrival == iteration) rig.Enqueue(together[i]);
-                rig.Iterate();
-            }
-
-            for (int i = 0; i < mix.Length; i++)
-            {
-                Request alone = CpuRig.NewRequest(mix[i].Prompt, mix[i].MaxTokens, mix[i].Options);
-                using var own = new CpuRig(model, options with { Threads = 1, KVCacheTokens = 512 }, maxBatchSize: 1);
-                own.Enqueue(alone);
-                own.RunDry(alone);
-                Assert.That(Seen(together[i]), Is.EqualTo(Seen(alone)), $"seed {seed}, request {i}");
-                preemptions += together[i].Result!.Preemptions;
-                cached += together[i].Result!.CachedPromptTokens;
-                most = Math.Max(most, together[i].Result!.TokensGenerated);
-            }
-        }
-        Assert.That((preemptions > 0, cached > 0, most > 10), Is.EqualTo((true, true, true)), "The mixes were too tame to show anything.");
-    }
-
-    private static IEnumerable<(int[] Prompt, int MaxTokens, GenerationOptions Options, int Arrival)> RandomMix(Random random)
-    {
-        int[] common = [.. Enumerable.Range(0, 48).Select(_ => random.Next(3, 2048))];
-        for (int i = 0; i < 7; i++)
-        {
-            int[] own = [.. Enumerable.Range(0, random.Next(1, 40)).Select(_ => random.Next(3, 2048))];
-            GenerationOptions options = random.Next(3) switch
-            {
-                0 => Greedy,
-                1 => GenerationOptions.Default with { Seed = random.Next(), TopK = random.Next(1, 100), TopP = 0.9f, IgnoreEos = true },
-                _ => GenerationOptions.Default with { Seed = random.Next(), FrequencyPenalty = 0.5f, IgnoreEos = true },
-            };
-            yield return (random.Next(2) == 0 ? own : [.. common.Take(random.Next(16, 49)), .. own], random.Next(5, 40), options with { TopLogProbs = 5 }, random.Next(0, 20));
-        }
-    }
-
     [Test]
     public void Samples_of_one_prompt_differ_and_can_be_repeated()
     {
@@ -141,6 +86,129 @@ public sealed class CpuModelExecutorTests
     }
 
     [Test]
+    public void Samples_of_one_prompt_compute_it_once_and_share_its_blocks()
+    {
+        int[] prompt = [.. Enumerable.Range(0, 40).Select(i => 300 + i)];
+        GenerationOptions options = GenerationOptions.Default with { Seed = 5, IgnoreEos = true, TopLogProbs = 5 };
+        using CpuModel model = CpuModel.Load(TestModels.Demo("q8_0"));
+        string[] alone = [.. Enumerable.Range(0, 3).Select(sample =>
+        {
+            using var own = new CpuRig(model);
+            Request request = CpuRig.NewRequest(prompt, 12, options, sample);
+            own.Enqueue(request);
+            own.RunDry(request);
+            return Seen(request);
+        })];
+        int computed = 0, mostBlocks = 0;
+        CpuRig rig = null!;
+        using (rig = new CpuRig(model, wrap: executor => new WatchedExecutor(executor, batch =>
+        {
+            computed += batch.Schedule.Sum(scheduled => scheduled.Count);
+            mostBlocks = Math.Max(mostBlocks, rig.ReferencedBlocks);
+        })))
+        {
+            Request first = CpuRig.NewRequest(prompt, 12, options);
+            rig.Enqueue(first);
+            Request[] samples = [first, CpuRig.NewRequest(prompt, 12, options, 1, first), CpuRig.NewRequest(prompt, 12, options, 2, first)];
+            foreach (Request sample in samples[1..]) rig.Enqueue(sample);
+
+            rig.RunDry(samples);
+
+            Assert.That(samples.Select(Seen), Is.EqualTo(alone));
+        }
+        Assert.That(computed, Is.LessThanOrEqualTo(40 + 2 + 3 * 11), "The prompt once, its last token again for each other sample, and the answers.");
+        Assert.That(mostBlocks, Is.LessThanOrEqualTo(2 + 3 * 2), "Two full blocks of the prompt for all; 8 tokens of prompt and 12 of answer need two more each.");
+    }
+
+    [Test]
+    public void What_the_cache_has_no_room_for_is_preempted_and_continues_with_the_same_bits()
+    {
+        int[] prompt = [.. Enumerable.Range(0, 30).Select(i => 700 + i)], other = [.. prompt.Select(id => id + 200)];
+        GenerationOptions options = Greedy with { TopLogProbs = 5 };
+        using CpuModel model = CpuModel.Load(TestModels.Demo("q8_0"));
+        string Alone(int[] ids)
+        {
+            using var own = new CpuRig(model);
+            Request request = CpuRig.NewRequest(ids, 60, options);
+            own.Enqueue(request);
+            own.RunDry(request);
+            return Seen(request);
+        }
+
+        // Each grows to 90 tokens, six blocks; together they have eight.
+        using var rig = new CpuRig(model, new CpuExecutorOptions { Threads = 1, KVCacheTokens = 8 * 16 });
+        Request low = CpuRig.NewRequest(prompt, 60, options, priority: Priority.Low), high = CpuRig.NewRequest(other, 60, options, priority: Priority.High);
+        rig.Enqueue(low);
+        rig.Enqueue(high);
+        rig.RunDry(low, high);
+
+        Assert.That((low.Result!.Preemptions > 0, high.Result!.Preemptions), Is.EqualTo((true, 0)));
+        Assert.That((Seen(low), Seen(high)), Is.EqualTo((Alone(prompt), Alone(other))));
+    }
+
+    [Test]
+    public void What_does_not_fit_into_the_cache_even_alone_fails_alone()
+    {
+        using CpuModel model = CpuModel.Load(TestModels.Demo("q8_0"));
+        using var rig = new CpuRig(model, new CpuExecutorOptions { Threads = 1, KVCacheTokens = 4 * 16 });
+        Request large = CpuRig.NewRequest([.. Enumerable.Repeat(500, 50)], 40, Greedy), small = CpuRig.NewRequest([500], 10, Greedy);
+        rig.Enqueue(large);
+        rig.Enqueue(small);
+
+        rig.RunDry(large, small);
+
+        Assert.That((large.Result!.Reason, small.Result!.Reason), Is.EqualTo((CompletionReason.Failed, CompletionReason.MaxTokensReached)));
+        Assert.That(large.Result.Exception, Is.TypeOf<SequenceTooLargeException>());
+    }
+
+    [Test]
+    public void A_cancelled_request_frees_its_blocks_in_the_next_iteration()
+    {
+        using CpuModel model = CpuModel.Load(TestModels.Demo("q8_0"));
+        using var rig = new CpuRig(model, chunk: 16);
+        using var cancellation = new CancellationTokenSource();
+        Request request = CpuRig.NewRequest([.. Enumerable.Repeat(500, 40)], 40, Greedy, token: cancellation.Token);
+        rig.Enqueue(request);
+        rig.Iterate();
+        rig.Iterate();
+        Assert.That((rig.ReferencedBlocks > 0, request.GeneratedTokens), Is.EqualTo((true, 0)), "In the middle of its prompt.");
+
+        cancellation.Cancel();
+        rig.Iterate();
+
+        Assert.That((rig.ReferencedBlocks, request.Result!.Reason), Is.EqualTo((0, CompletionReason.Cancelled)));
+    }
+
+    /// <summary>The loop on its own thread, stopped while a pass is under way.</summary>
+    [Test]
+    public async Task A_scheduler_that_stops_in_the_middle_of_generation_ends_every_request_and_frees_every_block()
+    {
+        const int LastPass = 5;
+        using CpuModel model = CpuModel.Load(TestModels.Demo("q8_0"));
+        TaskCompletionSource reached = new(TaskCreationOptions.RunContinuationsAsynchronously), stopping = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        int passes = 0;
+        using var rig = new CpuRig(model, wrap: executor => new WatchedExecutor(executor, _ =>
+        {
+            if (++passes < LastPass) return;
+            reached.TrySetResult();
+            stopping.Task.Wait();
+        }));
+        Request[] requests = [.. Enumerable.Range(0, 3).Select(i => CpuRig.NewRequest([500 + i], 300, Greedy))];
+        foreach (Request request in requests) rig.Enqueue(request);
+
+        rig.Scheduler.Start();
+        await reached.Task;
+        Task stopped = rig.Scheduler.StopAsync(TimeSpan.Zero);
+        stopping.SetResult();
+        await stopped;
+
+        Assert.That(requests.Select(request => request.Result!.Reason), Is.All.EqualTo(CompletionReason.Cancelled));
+        Assert.That(requests.Select(request => request.Result!.TokensGenerated), Is.All.InRange(1, LastPass));
+        Assert.That(rig.ReferencedBlocks, Is.Zero);
+        Assert.That(passes, Is.EqualTo(LastPass));
+    }
+
+    [Test]
     public void A_steady_decode_step_allocates_nothing()
     {
         using CpuModel model = CpuModel.Load(TestModels.Demo("q8_0"));
@@ -195,6 +263,15 @@ public sealed class CpuModelExecutorTests
         using CpuModel model = TinyModels.Load(TinyModels.Write());
         foreach (CpuExecutorOptions options in (CpuExecutorOptions[])[new() { Threads = 0 }, new() { Threads = 2000 }, new() { KVCacheTokens = 0 }, new() { KVType = (KVElementType)9 }])
             Assert.That(() => new CpuModelExecutor(model, options), Throws.TypeOf<ArgumentOutOfRangeException>(), $"{options}");
+    }
+
+    private sealed class WatchedExecutor(IModelExecutor inner, Action<Batch> beforePass) : IModelExecutor
+    {
+        public Task<BatchOutput> ExecuteBatchAsync(Batch batch, CancellationToken cancellationToken = default)
+        {
+            beforePass(batch);
+            return inner.ExecuteBatchAsync(batch, cancellationToken);
+        }
     }
 
     private sealed class AllocationMeter : IModelExecutor

@@ -1,41 +1,60 @@
 using MLFramework.Inference.ContinuousBatching;
+using MLFramework.Simulation;
 
 namespace MLFramework.Cpu.Tests;
 
-/// <summary>A model behind the real scheduler, which is driven by hand.</summary>
+/// <summary>A model behind the real scheduler, which is driven by hand; an iteration takes a millisecond, and its invariants are checked.</summary>
 internal sealed class CpuRig : IDisposable
 {
     private readonly CpuModelExecutor _executor;
     private readonly PagedKVCacheManager _cache;
-    private readonly RequestQueue _queue = new();
-    private readonly SchedulerMetricsCollector _metrics = new(MetricsConfiguration.Default);
-    private readonly ContinuousBatchScheduler _scheduler;
+    private readonly VirtualTimeProvider _clock = new();
+    private readonly RequestQueue _queue;
+    private readonly SchedulerMetricsCollector _metrics;
 
     public CpuRig(
         CpuModel model, CpuExecutorOptions? options = null, int maxBatchSize = 8, int chunk = 512, int? context = null, ITokenizer? tokenizer = null,
-        Func<CpuModelExecutor, IModelExecutor>? wrap = null, KVCacheConfiguration? cache = null)
+        Func<CpuModelExecutor, IModelExecutor>? wrap = null, KVCacheConfiguration? cache = null, LogitsJournal? journal = null,
+        long leastSharedWork = ForwardPass.LeastSharedWork, int? tokensPerIteration = null)
     {
-        _executor = new CpuModelExecutor(model, options ?? new CpuExecutorOptions { Threads = 1, KVCacheTokens = 4096 });
-        _cache = new PagedKVCacheManager(cache ?? _executor.KVCache);
+        _executor = new CpuModelExecutor(
+            model, options ?? new CpuExecutorOptions { Threads = 1, KVCacheTokens = 4096 }, sampler => journal?.Before(sampler) ?? sampler, leastSharedWork);
+        _queue = new RequestQueue(timeProvider: _clock);
+        _metrics = new SchedulerMetricsCollector(MetricsConfiguration.Default, _clock);
+        _cache = new PagedKVCacheManager(cache ?? _executor.KVCache, null, _clock);
         var prefill = new PrefillConfiguration(PrefillChunkSize: chunk);
         Vocabulary vocabulary = model.Tokenizer.Vocabulary;
         var completion = new CompletionConfiguration(vocabulary.EosId ?? -1) { AdditionalEosTokenIds = vocabulary.EndOfGenerationIds };
-        _scheduler = new ContinuousBatchScheduler(
+        var constraints = new BatchConstraints(maxBatchSize, MinBatchSize: 1, MaxSequenceLength: context ?? model.HyperParameters.ContextLength) { MaxTokensPerIteration = tokensPerIteration };
+        Scheduler = new ContinuousBatchScheduler(
             _queue,
-            new BatchManager(_queue, _cache, new BatchConstraints(maxBatchSize, MinBatchSize: 1, MaxSequenceLength: context ?? model.HyperParameters.ContextLength), prefill),
+            new BatchManager(_queue, _cache, constraints, prefill, _clock),
             new CompletionDetector(completion, tokenizer ?? model.Tokenizer),
-            new CapacityManager(new CapacityConstraints(MaxBatchSize: 64, MemoryPerSlotBytes: 1)),
-            wrap?.Invoke(_executor) ?? _executor,
+            new CapacityManager(new CapacityConstraints(MaxBatchSize: 64, MemoryPerSlotBytes: 1), null, _clock),
+            wrap?.Invoke(_executor) ?? journal?.Over(_executor) ?? (IModelExecutor)_executor,
             _metrics,
-            SchedulerConfiguration.Default with { MaxRetries = 0 });
+            SchedulerConfiguration.Default with { MaxRetries = 0, EnableAdaptiveBatching = false })
+        {
+            AfterIteration = () => SchedulerInvariants.Check(Scheduler!),
+        };
     }
 
-    public static Request NewRequest(int[] prompt, int maxTokens, GenerationOptions? options = null, int sample = 0) =>
-        new(RequestId.New(), "", maxTokens, CancellationToken.None) { PromptTokenIds = prompt, Options = options, SampleIndex = sample };
+    public ContinuousBatchScheduler Scheduler { get; }
 
-    public void Enqueue(Request request) => _scheduler.EnqueueAsync(request);
+    /// <summary>KV blocks that requests hold.</summary>
+    public int ReferencedBlocks => _cache.ReferencedBlocks;
 
-    public void Iterate() => _scheduler.ExecuteIterationAsync().GetAwaiter().GetResult();
+    public static Request NewRequest(
+        int[] prompt, int maxTokens, GenerationOptions? options = null, int sample = 0, Request? firstSample = null, Priority priority = Priority.Normal, CancellationToken token = default) =>
+        new(RequestId.New(), "", maxTokens, token, priority) { PromptTokenIds = prompt, Options = options, SampleIndex = sample, FirstSample = firstSample };
+
+    public void Enqueue(Request request) => Scheduler.EnqueueAsync(request, request.Priority);
+
+    public void Iterate()
+    {
+        _clock.Advance(TimeSpan.FromMilliseconds(1));
+        Scheduler.ExecuteIterationAsync().GetAwaiter().GetResult();
+    }
 
     /// <summary>Iterates until all have ended.</summary>
     public void RunDry(params Request[] requests)
@@ -49,7 +68,7 @@ internal sealed class CpuRig : IDisposable
 
     public void Dispose()
     {
-        _scheduler.Dispose();
+        Scheduler.Dispose();
         _queue.Dispose();
         _metrics.Dispose();
         _cache.Dispose();

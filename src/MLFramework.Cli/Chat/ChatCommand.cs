@@ -34,16 +34,16 @@ internal static class ChatCommand
 
     private static ModelSession StartSession(ModelSettings settings, out IChatTemplate template)
     {
-        ModelSession session = ModelSession.Start(settings);
+        ModelSession session = ModelSession.Start(settings, SessionLimits.One);
         try
         {
-            template = ChatMlTemplate.Load(session.Model.Metadata, session.Model.Tokenizer.Vocabulary);
+            template = session.LoadChatTemplate();
             return session;
         }
-        catch (GgufException e)
+        catch
         {
             session.Dispose();
-            throw new UsageException(e.Message, e);
+            throw;
         }
     }
 

@@ -4,22 +4,24 @@ using MLFramework.Inference.ContinuousBatching;
 
 namespace MLFramework.Cli;
 
-/// <summary><c>mlf generate</c>: continues a prompt, streaming.</summary>
+/// <summary><c>mlf generate</c>: continues a prompt, streaming, or a file of prompts.</summary>
 internal static class GenerateCommand
 {
     /// <summary>Makes the command.</summary>
     public static Command Create(Terminal terminal, CancellationToken cancellationToken)
     {
         var options = new GenerateOptions();
-        var command = new Command("generate", "Continues a prompt.");
+        var command = new Command("generate", "Continues a prompt, or with --prompts all of a file.");
         options.AddTo(command);
-        command.SetAction(parsed => RunAsync(options.Read(parsed), terminal, cancellationToken).GetAwaiter().GetResult());
+        command.SetAction(parsed => options.IsJob(parsed)
+            ? GenerateJob.Run(options.ReadJob(parsed), terminal, cancellationToken)
+            : RunAsync(options.Read(parsed), terminal, cancellationToken).GetAwaiter().GetResult());
         return command;
     }
 
     private static async Task<int> RunAsync(GenerateSettings settings, Terminal terminal, CancellationToken cancellationToken)
     {
-        using ModelSession session = ModelSession.Start(settings.Model);
+        using ModelSession session = ModelSession.Start(settings.Model, SessionLimits.One);
         cancellationToken.ThrowIfCancellationRequested();
         var request = new Request(RequestId.New(), settings.Prompt, settings.MaxTokens, cancellationToken)
         {

@@ -33,4 +33,5 @@ internal sealed record class LogProbDocument(
 /// <summary>Its serializer, generated at compile time.</summary>
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UseStringEnumConverter = true)]
 [JsonSerializable(typeof(GenerateDocument))]
+[JsonSerializable(typeof(List<LogProbDocument>))]
 internal sealed partial class GenerateJsonContext : JsonSerializerContext;

@@ -4,40 +4,46 @@ using MLFramework.Inference.ContinuousBatching;
 
 namespace MLFramework.Cli;
 
+/// <summary>How much a session does at once.</summary>
+/// <param name="MaxConcurrency">Most requests that run together.</param>
+/// <param name="KVTokens">Tokens that the KV cache has room for, at least a context; null for what all requests need, within a quarter of the memory.</param>
+internal readonly record struct SessionLimits(int MaxConcurrency, int? KVTokens)
+{
+    /// <summary>One conversation.</summary>
+    public static SessionLimits One => new(1, null);
+}
+
 /// <summary>A loaded model behind a running scheduler.</summary>
 internal sealed class ModelSession : IDisposable
 {
     /// <summary>Contexts of newer models are longer than what most conversations need, and their KV cache larger than most machines.</summary>
     public const int LargestDefaultContext = 8192;
 
-    private const int MaxBatchSize = 1;
-
     private readonly CpuModelExecutor _executor;
-    private readonly PagedKVCacheManager _cache;
     private readonly RequestQueue _queue = new();
     private readonly SchedulerMetricsCollector _metrics = new(MetricsConfiguration.Default);
-    private readonly ContinuousBatchScheduler _scheduler;
 
-    private ModelSession(CpuModel model, int context, int? threads)
+    private ModelSession(CpuModel model, int context, int? threads, SessionLimits limits, Func<IModelExecutor, IModelExecutor>? wrap)
     {
         Model = model;
         Context = context;
-        _executor = new CpuModelExecutor(model, new CpuExecutorOptions { Threads = threads, KVCacheTokens = context });
-        _cache = new PagedKVCacheManager(_executor.KVCache);
+        _executor = new CpuModelExecutor(model, new CpuExecutorOptions { Threads = threads, KVCacheTokens = KVTokens(model.HyperParameters, context, limits) });
+        Cache = new PagedKVCacheManager(_executor.KVCache);
+        int concurrency = limits.MaxConcurrency;
         long cacheBytes = _executor.KVCache.TotalBlocks * _executor.KVCache.BlockSize * _executor.KVCache.BytesPerToken;
-        var constraints = new BatchConstraints(MaxBatchSize, cacheBytes, MinBatchSize: 1, MaxSequenceLength: context);
+        var constraints = new BatchConstraints(concurrency, cacheBytes, MinBatchSize: 1, MaxSequenceLength: context);
         Vocabulary vocabulary = model.Tokenizer.Vocabulary;
         var completion = new CompletionConfiguration(EosTokenId: vocabulary.EosId ?? -1) { AdditionalEosTokenIds = vocabulary.EndOfGenerationIds };
-        _scheduler = new ContinuousBatchScheduler(
+        Scheduler = new ContinuousBatchScheduler(
             _queue,
-            new BatchManager(_queue, _cache, constraints),
+            new BatchManager(_queue, Cache, constraints),
             new CompletionDetector(completion, model.Tokenizer),
-            new CapacityManager(new CapacityConstraints(MaxBatchSize, cacheBytes, MemoryPerSlotBytes: cacheBytes, MaxConcurrentRequests: MaxBatchSize, MemoryBufferRatio: 0)),
-            _executor,
+            new CapacityManager(new CapacityConstraints(concurrency, cacheBytes, MemoryPerSlotBytes: 0, MaxConcurrentRequests: concurrency, MemoryBufferRatio: 0)),
+            wrap?.Invoke(_executor) ?? _executor,
             _metrics,
-            SchedulerConfiguration.Default);
-        Client = new ContinuousBatchSchedulerClient(_scheduler, SchedulerApiClientConfiguration.Default, NullLogger.Instance);
-        _scheduler.Start();
+            Configuration(concurrency));
+        Client = new ContinuousBatchSchedulerClient(Scheduler, SchedulerApiClientConfiguration.Default, NullLogger.Instance);
+        Scheduler.Start();
     }
 
     /// <summary>The model.</summary>
@@ -46,14 +52,23 @@ internal sealed class ModelSession : IDisposable
     /// <summary>Most tokens of prompt and response together.</summary>
     public int Context { get; }
 
+    /// <summary>Runs requests.</summary>
+    public ContinuousBatchScheduler Scheduler { get; }
+
+    /// <summary>Keys and values.</summary>
+    public PagedKVCacheManager Cache { get; }
+
     /// <summary>Generates.</summary>
     public ContinuousBatchSchedulerClient Client { get; }
 
     /// <summary>Loads a model and starts a scheduler for it.</summary>
-    /// <exception cref="UsageException">The file cannot be read or used, or the model has no such context.</exception>
-    public static ModelSession Start(ModelSettings settings)
+    /// <param name="settings">Which model, and how.</param>
+    /// <param name="limits">How much at once.</param>
+    /// <param name="wrap">Puts something around the executor, for measuring.</param>
+    /// <exception cref="UsageException">The file cannot be read or used, the model has no such context, or there is not enough memory.</exception>
+    public static ModelSession Start(ModelSettings settings, SessionLimits limits, Func<IModelExecutor, IModelExecutor>? wrap = null)
     {
-        CpuModel model = Load(settings.Path);
+        CpuModel model = Load(settings.Path, settings.Context ?? LargestDefaultContext);
         try
         {
             int limit = model.HyperParameters.ContextLength;
@@ -62,7 +77,18 @@ internal sealed class ModelSession : IDisposable
                 throw new UsageException($"--context {settings.Context}: this model sees at most {limit} tokens.");
             }
 
-            return new ModelSession(model, settings.Context ?? Math.Min(limit, LargestDefaultContext), settings.Threads);
+            int context = settings.Context ?? Math.Min(limit, LargestDefaultContext);
+            if (limits.KVTokens < context)
+            {
+                throw new UsageException($"--kv-tokens {limits.KVTokens}: one request may need the whole context of {context} tokens; allow as many, or lower --context.");
+            }
+
+            return new ModelSession(model, context, settings.Threads, limits, wrap);
+        }
+        catch (OutOfMemoryException e)
+        {
+            model.Dispose();
+            throw new UsageException(e.Message, e);
         }
         catch
         {
@@ -75,19 +101,48 @@ internal sealed class ModelSession : IDisposable
     public void Dispose()
     {
         Client.Dispose();
-        _scheduler.Dispose();
+        Scheduler.Dispose();
         _queue.Dispose();
         _metrics.Dispose();
-        _cache.Dispose();
+        Cache.Dispose();
         _executor.Dispose();
         Model.Dispose();
     }
 
-    private static CpuModel Load(string path)
+    /// <summary>Finds how the model wants conversations.</summary>
+    /// <exception cref="UsageException">In no way that is known.</exception>
+    public IChatTemplate LoadChatTemplate()
     {
         try
         {
-            return CpuModel.Load(path);
+            return ChatMlTemplate.Load(Model.Metadata, Model.Tokenizer.Vocabulary);
+        }
+        catch (GgufException e)
+        {
+            throw new UsageException(e.Message, e);
+        }
+    }
+
+    /// <summary>Memory is taken as it is used; beyond a quarter of the machine's, requests give way to each other.</summary>
+    private static int KVTokens(HyperParameters sizes, int context, SessionLimits limits)
+    {
+        long bytesPerToken = 2L * sizeof(short) * sizes.Layers * sizes.KVHeads * sizes.HeadLength;
+        long affordable = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4 / bytesPerToken;
+        return limits.KVTokens ?? (int)Math.Clamp((long)context * limits.MaxConcurrency, context, Math.Clamp(affordable, context, int.MaxValue));
+    }
+
+    /// <summary>A job has nobody who watches streams: prompts are computed as they come.</summary>
+    private static SchedulerConfiguration Configuration(int concurrency) => SchedulerConfiguration.Default with
+    {
+        EnableAdaptiveBatching = concurrency == 1,
+        Admission = AdmissionLimits.Default with { MaxQueuedTokens = long.MaxValue },
+    };
+
+    private static CpuModel Load(string path, int context)
+    {
+        try
+        {
+            return CpuModel.Load(path, context);
         }
         catch (Exception e) when (e is GgufException or IOException or UnauthorizedAccessException or OutOfMemoryException)
         {

@@ -13,10 +13,17 @@ internal sealed record class ResponseTimings(
     int PromptTokens, int CachedPromptTokens, int GeneratedTokens, double TimeToFirstTokenMs, double TotalMs, double? TokensPerSecond)
 {
     /// <summary>Those of a result.</summary>
-    public static ResponseTimings Of(GenerationResult result)
+    public static ResponseTimings Of(GenerationResult result) =>
+        Of(result.QueueTime + result.ProcessingTime, result.TimeToFirstToken, result.PromptTokens, result.CachedPromptTokens, result.TokensGenerated);
+
+    /// <summary>Those of a request.</summary>
+    public static ResponseTimings Of(RequestResult result) =>
+        Of(result.TotalTime, result.TimeToFirstToken, result.PromptTokens, result.CachedPromptTokens, result.TokensGenerated);
+
+    private static ResponseTimings Of(TimeSpan total, TimeSpan? timeToFirstToken, int promptTokens, int cachedPromptTokens, int generatedTokens)
     {
-        TimeSpan total = result.QueueTime + result.ProcessingTime, first = result.TimeToFirstToken ?? total;
-        double? speed = result.TokensGenerated > 1 && total > first ? (result.TokensGenerated - 1) / (total - first).TotalSeconds : null;
-        return new(result.PromptTokens, result.CachedPromptTokens, result.TokensGenerated, first.TotalMilliseconds, total.TotalMilliseconds, speed);
+        TimeSpan first = timeToFirstToken ?? total;
+        double? speed = generatedTokens > 1 && total > first ? (generatedTokens - 1) / (total - first).TotalSeconds : null;
+        return new(promptTokens, cachedPromptTokens, generatedTokens, first.TotalMilliseconds, total.TotalMilliseconds, speed);
     }
 }

@@ -78,6 +78,28 @@ internal unsafe interface ISimdVectors<TFloats, TInts, TShorts>
     /// <summary>Multiplies element by element and adds the two products of each lane to its sum.</summary>
     static abstract TInts AddPairProducts(TInts sums, TShorts left, TShorts right);
 
+    /// <summary>Multiplies element by element and adds the two products of each lane.</summary>
+    static abstract TInts PairProducts(TShorts left, TShorts right);
+
+    /// <summary>Reads bytes, two to a 16-bit integer.</summary>
+    static abstract TShorts LoadBits(byte* source);
+
+    static abstract TShorts And(TShorts a, TShorts b);
+
+    static abstract TShorts Or(TShorts a, TShorts b);
+
+    /// <summary>Shifts 16-bit integers to the left.</summary>
+    static abstract TShorts ShiftLeft(TShorts bits, int count);
+
+    /// <summary>Shifts 16-bit integers to the right; zeros come in.</summary>
+    static abstract TShorts ShiftRight(TShorts bits, int count);
+
+    /// <summary>Takes 16-bit integers for two bytes each, multiplies byte by byte and adds the two products to each sum, which may wrap.</summary>
+    /// <param name="sums">The sums.</param>
+    /// <param name="left">Unsigned bytes.</param>
+    /// <param name="right">Signed bytes. What an instruction set does when two products do not fit 16 bits differs.</param>
+    static abstract TShorts AddBytePairProducts(TShorts sums, TShorts left, TShorts right);
+
     /// <summary>Asks for a cache line that will soon be read; any address will do.</summary>
     static abstract void Prefetch(byte* address);
 }

@@ -8,10 +8,13 @@ internal enum ActivationFormat
 
     /// <summary>16-bit integers with one scale per 32.</summary>
     Int16,
+
+    /// <summary>8-bit integers with one scale per 16.</summary>
+    Int8,
 }
 
 /// <summary>Rows of activations, each padded to whole blocks of 32.</summary>
-internal readonly unsafe struct ActivationRows(float* values, short* codes, float* scales, int count, int stride)
+internal readonly unsafe struct ActivationRows(float* values, short* codes, float* scales, ActivationBlock* blocks, int count, int stride)
 {
     /// <summary>Floats, a row every <see cref="Stride"/>.</summary>
     public float* Values { get; } = values;
@@ -21,6 +24,9 @@ internal readonly unsafe struct ActivationRows(float* values, short* codes, floa
 
     /// <summary>A scale per block of <see cref="Codes"/>; the stride is a 32nd.</summary>
     public float* Scales { get; } = scales;
+
+    /// <summary>8-bit integers, if a matrix wants them; the stride is a 32nd.</summary>
+    public ActivationBlock* Blocks { get; } = blocks;
 
     /// <summary>Number of rows.</summary>
     public int Count { get; } = count;
@@ -32,7 +38,7 @@ internal readonly unsafe struct ActivationRows(float* values, short* codes, floa
     public ActivationRows Slice(int first, int length)
     {
         long offset = (long)first * Stride;
-        return new(Values + offset, Codes + offset, Scales + offset / Padding.Unit, length, Stride);
+        return new(Values + offset, Codes + offset, Scales + offset / Padding.Unit, Blocks + offset / ActivationBlock.Length, length, Stride);
     }
 }
 

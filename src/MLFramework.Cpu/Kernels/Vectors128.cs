@@ -53,6 +53,21 @@ internal readonly unsafe struct Vectors128 : ISimdVectors<Vector128<float>, Vect
         return sums + (a << 16 >> 16) * (b << 16 >> 16) + (a >> 16) * (b >> 16);
     }
 
+    public static Vector128<int> PairProducts(Vector128<short> left, Vector128<short> right) => AddPairProducts(Vector128<int>.Zero, left, right);
+
+    public static Vector128<short> LoadBits(byte* source) => Vector128.Load((short*)source);
+
+    public static Vector128<short> And(Vector128<short> a, Vector128<short> b) => a & b;
+
+    public static Vector128<short> Or(Vector128<short> a, Vector128<short> b) => a | b;
+
+    public static Vector128<short> ShiftLeft(Vector128<short> bits, int count) => bits << count;
+
+    public static Vector128<short> ShiftRight(Vector128<short> bits, int count) => bits >>> count;
+
+    public static Vector128<short> AddBytePairProducts(Vector128<short> sums, Vector128<short> left, Vector128<short> right) =>
+        sums + (left & Vector128.Create((short)0xFF)) * (right << 8 >> 8) + (left >>> 8) * (right >> 8);
+
     /// <summary>There is no portable prefetch; hardware does well without.</summary>
     public static void Prefetch(byte* address)
     {

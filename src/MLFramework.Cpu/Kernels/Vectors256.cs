@@ -52,5 +52,20 @@ internal readonly unsafe struct Vectors256 : ISimdVectors<Vector256<float>, Vect
 
     public static Vector256<int> AddPairProducts(Vector256<int> sums, Vector256<short> left, Vector256<short> right) => sums + Avx2.MultiplyAddAdjacent(left, right);
 
+    public static Vector256<int> PairProducts(Vector256<short> left, Vector256<short> right) => Avx2.MultiplyAddAdjacent(left, right);
+
+    public static Vector256<short> LoadBits(byte* source) => Vector256.Load((short*)source);
+
+    public static Vector256<short> And(Vector256<short> a, Vector256<short> b) => a & b;
+
+    public static Vector256<short> Or(Vector256<short> a, Vector256<short> b) => a | b;
+
+    public static Vector256<short> ShiftLeft(Vector256<short> bits, int count) => bits << count;
+
+    public static Vector256<short> ShiftRight(Vector256<short> bits, int count) => bits >>> count;
+
+    public static Vector256<short> AddBytePairProducts(Vector256<short> sums, Vector256<short> left, Vector256<short> right) =>
+        sums + Avx2.MultiplyAddAdjacent(left.AsByte(), right.AsSByte());
+
     public static void Prefetch(byte* address) => Sse.Prefetch0(address);
 }

@@ -52,5 +52,20 @@ internal readonly unsafe struct Vectors512 : ISimdVectors<Vector512<float>, Vect
 
     public static Vector512<int> AddPairProducts(Vector512<int> sums, Vector512<short> left, Vector512<short> right) => sums + Avx512BW.MultiplyAddAdjacent(left, right);
 
+    public static Vector512<int> PairProducts(Vector512<short> left, Vector512<short> right) => Avx512BW.MultiplyAddAdjacent(left, right);
+
+    public static Vector512<short> LoadBits(byte* source) => Vector512.Load((short*)source);
+
+    public static Vector512<short> And(Vector512<short> a, Vector512<short> b) => a & b;
+
+    public static Vector512<short> Or(Vector512<short> a, Vector512<short> b) => a | b;
+
+    public static Vector512<short> ShiftLeft(Vector512<short> bits, int count) => bits << count;
+
+    public static Vector512<short> ShiftRight(Vector512<short> bits, int count) => bits >>> count;
+
+    public static Vector512<short> AddBytePairProducts(Vector512<short> sums, Vector512<short> left, Vector512<short> right) =>
+        sums + Avx512BW.MultiplyAddAdjacent(left.AsByte(), right.AsSByte());
+
     public static void Prefetch(byte* address) => Sse.Prefetch0(address);
 }

@@ -77,7 +77,7 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
             team.Barrier();
             Attend(team, member, index, layer);
             team.Barrier();
-            if (layer.AttentionOutput.NeedsCodes)
+            if (layer.AttentionOutput.NeedsCodes || layer.AttentionOutput.NeedsBlocks)
             {
                 QuantizeRows(team, layer.AttentionOutput);
                 team.Barrier();
@@ -237,12 +237,12 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
 
     private void Quantize(MatrixGroup next, int row)
     {
-        if (!next.NeedsCodes) return;
         long offset = (long)row * next.InputStride;
-        RowKernels.Quantize(_work.Input + offset, _work.Codes + offset, _work.Scales + offset / Padding.Unit, next.InputStride);
+        if (next.NeedsCodes) RowKernels.Quantize(_work.Input + offset, _work.Codes + offset, _work.Scales + offset / Padding.Unit, next.InputStride);
+        if (next.NeedsBlocks) ActivationQuantizer.Quantize(_work.Input + offset, _work.Blocks + offset / ActivationBlock.Length, next.InputStride);
     }
 
-    private ActivationRows Inputs(MatrixGroup group, int count) => new(_work.Input, _work.Codes, _work.Scales, count, group.InputStride);
+    private ActivationRows Inputs(MatrixGroup group, int count) => new(_work.Input, _work.Codes, _work.Scales, _work.Blocks, count, group.InputStride);
 
     private float* Angles(float* ofAllRows, int row) => ofAllRows + (long)row * _sizes.RotaryLength;
 

@@ -20,10 +20,14 @@ internal sealed unsafe class MatrixGroup : IDisposable
             _panels += parts[i].PanelCount;
         }
         NeedsCodes = parts.Any(part => part.Format == ActivationFormat.Int16);
+        NeedsBlocks = parts.Any(part => part.Format == ActivationFormat.Int8);
     }
 
-    /// <summary>Whether the activations must also be given as integers.</summary>
+    /// <summary>Whether the activations must also be given as 16-bit integers.</summary>
     public bool NeedsCodes { get; }
+
+    /// <summary>Whether the activations must also be given as 8-bit integers.</summary>
+    public bool NeedsBlocks { get; }
 
     /// <summary>Elements of all products of one activation, padding included.</summary>
     public int OutputStride => _panels * PackedMatrix.PanelRows;

@@ -13,8 +13,7 @@ internal readonly record struct TensorPart(int FirstRow, int TensorRows);
 /// need known, before any memory is taken; then <see cref="Pack"/> packs all matrices for the kernels.
 /// </summary>
 /// <remarks>
-/// F32, F16, BF16, Q8_0 and Q4_0 keep their size; Q5_0 becomes 8-bit integers, which hold it exactly; the other types become 32-bit floats, exactly as
-/// dequantized. Disposing frees what was read, unless <see cref="HandOver"/> came before.
+/// All types keep their size, but for three percent more of Q4_K and Q5_K. Disposing frees what was read, unless <see cref="HandOver"/> came before.
 /// </remarks>
 internal sealed class WeightReader : IDisposable
 {
@@ -108,18 +107,24 @@ internal sealed class WeightReader : IDisposable
         }
         void Codes(int row, Span<sbyte> codes, Span<Half> scales)
         {
-            ReadCodes(tensor.Type, Stored(row), codes, scales);
+            ReadBytes(Stored(row), codes, scales);
             foreach (Half scale in scales)
                 if (!Half.IsFinite(scale)) throw Error(tensor, $"holds a scale of {scale} in row {Source(row)}; scales must be finite numbers");
+        }
+        ReadOnlySpan<byte> Blocks(int row)
+        {
+            ReadOnlySpan<byte> stored = Stored(row);
+            if (!HasFiniteScales(tensor.Type, stored)) throw Error(tensor, $"holds a scale or minimum that is no finite number in row {Source(row)}");
+            return stored;
         }
 
         return Add(tensor, tensor.Type switch
         {
             TensorType.F16 => _kernels.PackHalves(rows, columns, Halves),
             TensorType.BF16 => _kernels.PackBrains(rows, columns, Floats),
-            TensorType.Q8_0 or TensorType.Q5_0 => _kernels.PackBytes(rows, columns, Codes),
-            TensorType.Q4_0 => _kernels.PackNibbles(rows, columns, Codes),
-            _ => _kernels.PackSingles(rows, columns, Floats),
+            TensorType.F32 => _kernels.PackSingles(rows, columns, Floats),
+            TensorType.Q8_0 => _kernels.PackBytes(rows, columns, Codes),
+            _ => _kernels.PackNarrow(tensor.Type, rows, columns, Blocks),
         });
     }
 
@@ -211,25 +216,27 @@ internal sealed class WeightReader : IDisposable
 
     private GgufException Error(GgufTensor tensor, string problem) => new($"tensor '{tensor.Name}'", problem, _file.Paths.ElementAtOrDefault(tensor.Shard));
 
-    private static void ReadCodes(TensorType type, ReadOnlySpan<byte> row, Span<sbyte> codes, Span<Half> scales)
+    /// <summary>Whether the one or two halves of each block are finite numbers.</summary>
+    private static bool HasFiniteScales(TensorType type, ReadOnlySpan<byte> row)
     {
-        int blockBytes = type.Layout().Bytes;
+        int blockBytes = type.Layout().Bytes, first = type == TensorType.Q6_K ? blockBytes - 2 : 0;
+        bool hasMinimum = type is TensorType.Q4_1 or TensorType.Q5_1 or TensorType.Q4_K or TensorType.Q5_K;
+        for (; !row.IsEmpty; row = row[blockBytes..])
+        {
+            if (!Half.IsFinite(BinaryPrimitives.ReadHalfLittleEndian(row[first..]))) return false;
+            if (hasMinimum && !Half.IsFinite(BinaryPrimitives.ReadHalfLittleEndian(row[2..]))) return false;
+        }
+        return true;
+    }
+
+    private static void ReadBytes(ReadOnlySpan<byte> row, Span<sbyte> codes, Span<Half> scales)
+    {
+        int blockBytes = TensorType.Q8_0.Layout().Bytes;
         for (int index = 0; index < scales.Length; index++)
         {
-            ReadOnlySpan<byte> block = row.Slice(index * blockBytes, blockBytes), nibbles = block[^16..];
-            Span<sbyte> target = codes.Slice(index * BlockLength, BlockLength);
+            ReadOnlySpan<byte> block = row.Slice(index * blockBytes, blockBytes);
             scales[index] = BinaryPrimitives.ReadHalfLittleEndian(block);
-            uint fifthBits = type == TensorType.Q5_0 ? BinaryPrimitives.ReadUInt32LittleEndian(block[2..]) : 0;
-            for (int i = 0; i < BlockLength; i++)
-            {
-                int nibble = nibbles[i % 16] >> i / 16 * 4 & 15;
-                target[i] = type switch
-                {
-                    TensorType.Q8_0 => (sbyte)block[2 + i],
-                    TensorType.Q5_0 => (sbyte)((nibble | (int)(fifthBits >> i & 1) << 4) - 16),
-                    _ => (sbyte)(nibble - 8),
-                };
-            }
+            for (int i = 0; i < BlockLength; i++) codes[index * BlockLength + i] = (sbyte)block[2 + i];
         }
     }
 }

@@ -7,6 +7,7 @@ internal sealed unsafe class Workspace(CpuModel model) : IDisposable
     private readonly LayerWeights _layer = model.Layers[0];
     private NativeBuffer<float> _residual = new(0), _delta = new(0), _input = new(0), _projection = new(0), _scales = new(0), _angles = new(0), _localAngles = new(0), _logits = new(0);
     private NativeBuffer<short> _codes = new(0);
+    private NativeBuffer<ActivationBlock> _blocks = new(0);
     private int _rows, _outputs;
 
     /// <summary>[rows, <see cref="ResidualStride"/>]: the residual stream.</summary>
@@ -18,11 +19,14 @@ internal sealed unsafe class Workspace(CpuModel model) : IDisposable
     /// <summary>[rows, stride of the group that reads it]: what is multiplied next.</summary>
     public float* Input => _input.Pointer;
 
-    /// <summary><see cref="Input"/> as integers.</summary>
+    /// <summary><see cref="Input"/> as 16-bit integers.</summary>
     public short* Codes => _codes.Pointer;
 
     /// <summary>Scales of <see cref="Codes"/>.</summary>
     public float* Scales => _scales.Pointer;
+
+    /// <summary><see cref="Input"/> as 8-bit integers.</summary>
+    public ActivationBlock* Blocks => _blocks.Pointer;
 
     /// <summary>[rows, stride of the group that writes it]: queries, keys and values, then gate and up.</summary>
     public float* Projection => _projection.Pointer;
@@ -54,6 +58,7 @@ internal sealed unsafe class Workspace(CpuModel model) : IDisposable
             Replace(ref _input, rows * widest);
             Replace(ref _codes, rows * widest);
             Replace(ref _scales, rows * widest / Padding.Unit);
+            Replace(ref _blocks, rows * widest / ActivationBlock.Length);
             Replace(ref _projection, rows * (long)Math.Max(_layer.QueryKeyValue.OutputStride, _layer.GateUp.OutputStride));
             Replace(ref _angles, (long)rows * _sizes.RotaryLength);
             if (model.LocalRotary is not null) Replace(ref _localAngles, (long)rows * _sizes.RotaryLength);
@@ -70,7 +75,7 @@ internal sealed unsafe class Workspace(CpuModel model) : IDisposable
 
     public void Dispose()
     {
-        foreach (IDisposable buffer in (ReadOnlySpan<IDisposable>)[_residual, _delta, _input, _projection, _scales, _angles, _localAngles, _logits, _codes]) buffer.Dispose();
+        foreach (IDisposable buffer in (ReadOnlySpan<IDisposable>)[_residual, _delta, _input, _projection, _scales, _angles, _localAngles, _logits, _codes, _blocks]) buffer.Dispose();
     }
 
     private static void Replace<T>(ref NativeBuffer<T> buffer, long length) where T : unmanaged

@@ -7,7 +7,7 @@ namespace MLFramework.Simulation;
 /// 0.4 % whatever the number of samples. Recording is a few instructions; memory is 57 kB. Not thread-safe.
 /// </summary>
 /// <remarks>The layout of Gil Tene's HdrHistogram, with 128 buckets to the octave. A tick is 100 ns.</remarks>
-internal sealed class LatencyHistogram
+public sealed class LatencyHistogram
 {
     private const int SubBucketBits = 7;
     private const int SubBuckets = 1 << SubBucketBits;

@@ -4,13 +4,13 @@ public sealed class ForwardPassTests
 {
     private static readonly int[] Prompt = [.. Enumerable.Range(0, 40).Select(i => (i * 37 + 5) % TinyModels.VocabularySize)];
 
-    /// <summary>Logits within the relative root mean square that 16-bit activations allow; types that are multiplied as floats lose less.</summary>
+    /// <summary>Logits within the relative root mean square that activations allow: floats, 16-bit integers with Q8_0, 8-bit ones with narrower types.</summary>
     [Test]
     public void Logits_are_those_of_a_reference_in_double_precision(
         [ValueSource(typeof(SyntheticModel), nameof(SyntheticModel.Architectures))] string architecture, [ValueSource(typeof(TensorTypes), nameof(TensorTypes.All))] TensorType type)
     {
         var model = new SyntheticModel(architecture) { Type = type, Embedding = 256, Inner = 256, HeadLength = 64, Window = WindowOf(architecture), Layers = LayersOf(architecture) };
-        double tolerance = type is TensorType.F32 or TensorType.F16 or TensorType.BF16 ? 5e-6 : 2e-4;
+        double tolerance = type is TensorType.F32 or TensorType.F16 or TensorType.BF16 ? 5e-6 : type == TensorType.Q8_0 ? 2e-4 : 3e-2;
         AssertNear(model, tolerance);
         if (type == TensorType.F32) AssertNear(model with { IsTied = true }, tolerance);
     }
@@ -63,15 +63,15 @@ public sealed class ForwardPassTests
     }
 
     [Test]
-    public void Logits_of_the_demo_model_are_within_a_thousandth_of_the_reference()
+    public void Logits_of_the_demo_model_are_those_of_the_reference()
     {
         GreedyReference reference = TestModels.GreedyReferences()[0];
-        foreach (string type in (string[])["f16", "q8_0", "q4_0"])
+        foreach ((string type, double tolerance) in ((string, double)[])[("f16", 1e-3), ("q8_0", 1e-3), ("q4_0", 2e-2)])
         {
             using CpuModel model = CpuModel.Load(TestModels.Demo(type));
             using GgufFile file = GgufFile.Open(TestModels.Demo(type));
             using var runner = new ModelRunner(model, type: KVElementType.F16);
-            Assert.That(RelativeError(runner.Run((reference.PromptIds, 0, [3]))[0], new ReferenceModel(file).Logits(reference.PromptIds)), Is.LessThan(1e-3), type);
+            Assert.That(RelativeError(runner.Run((reference.PromptIds, 0, [3]))[0], new ReferenceModel(file).Logits(reference.PromptIds)), Is.LessThan(tolerance), type);
         }
     }
 

@@ -1,0 +1,129 @@
+namespace MLFramework.Cpu;
+
+/// <summary>Weights of 4, 5 or 6 bits, packed as <see cref="NarrowLayout{TBlocks}"/> says: with as many bytes as in the file, or three percent more.</summary>
+internal sealed unsafe class NarrowMatrix<TBlocks, TSimd, TFloats, TInts, TShorts> : PackedMatrix
+    where TBlocks : struct, INarrowBlocks
+    where TSimd : struct, ISimdVectors<TFloats, TInts, TShorts>
+    where TFloats : struct
+    where TInts : struct
+    where TShorts : struct
+{
+    private const int BlockLength = ActivationBlock.Length;
+
+    /// <param name="rows">Number of rows.</param>
+    /// <param name="columns">Number of columns, a multiple of the type's block length.</param>
+    /// <param name="readRow">Reads a row; called from several threads.</param>
+    public NarrowMatrix(int rows, int columns, StoredRowReader readRow)
+        : base(rows, columns, (long)(columns / SuperLength) * NarrowLayout<TBlocks>.SuperBytes)
+    {
+        PackWith(panel =>
+        {
+            Span<byte> codes = stackalloc byte[SuperLength], factors = stackalloc byte[2 * TBlocks.BlocksPerSuper];
+            for (int lane = 0; lane < PanelRows && panel * PanelRows + lane < rows; lane++)
+            {
+                ReadOnlySpan<byte> stored = readRow(panel * PanelRows + lane);
+                byte* super = Panel(panel);
+                for (int storedBytes = TBlocks.Type.Layout().Bytes; !stored.IsEmpty; stored = stored[storedBytes..], super += NarrowLayout<TBlocks>.SuperBytes)
+                {
+                    (Half scale, Half minimum) = TBlocks.Unpack(stored[..storedBytes], codes, factors);
+                    ((Half*)super)[lane] = scale;
+                    if (TBlocks.HasMinima) ((Half*)super)[PanelRows + lane] = minimum;
+                    Pack(super + NarrowLayout<TBlocks>.HeaderBytes, lane, codes, factors);
+                }
+            }
+        });
+    }
+
+    public override ActivationFormat Format => ActivationFormat.Int8;
+
+    private static int SuperLength => BlockLength * TBlocks.BlocksPerSuper;
+
+    public override void ReadRow(int row, Span<float> weights)
+    {
+        int lane = row % PanelRows;
+        byte* super = Panel(row / PanelRows);
+        for (; !weights.IsEmpty; weights = weights[SuperLength..], super += NarrowLayout<TBlocks>.SuperBytes)
+        {
+            float scale = (float)((Half*)super)[lane], minimum = TBlocks.HasMinima ? (float)((Half*)super)[PanelRows + lane] : 0;
+            byte* block = super + NarrowLayout<TBlocks>.HeaderBytes;
+            for (int first = 0; first < SuperLength; first += BlockLength, block += NarrowLayout<TBlocks>.BlockBytes)
+            {
+                sbyte* factors = (sbyte*)block + NarrowLayout<TBlocks>.BlockCodeBytes + lane;
+                float offset = TBlocks.BlocksPerSuper == 1 ? minimum : minimum * factors[PanelRows];
+                for (int column = 0; column < BlockLength; column++)
+                {
+                    float step = TBlocks.BlocksPerSuper == 1 ? scale : scale * factors[TBlocks.Parts == 1 ? 0 : column / 16 * PanelRows];
+                    int code = ReadCode(block, lane, column);
+                    weights[first + column] = TBlocks.HasMinima ? step * code + offset : step * (code - TBlocks.Offset);
+                }
+            }
+        }
+    }
+
+    protected override void MultiplyTile(int panel, ActivationRows input, float* output, int outputStride, bool prefetches)
+    {
+        switch (input.Count)
+        {
+            case 1: Multiply<Four, One>(panel, input, output, outputStride, prefetches); break;
+            case 2: Multiply<Four, Two>(panel, input, output, outputStride, prefetches); break;
+            case 3: Multiply<Two, Three>(panel, input, output, outputStride, prefetches); break;
+            case 4: Multiply<Two, Four>(panel, input, output, outputStride, prefetches); break;
+            case 5: Multiply<Two, Five>(panel, input, output, outputStride, prefetches); break;
+            default: Multiply<Two, Six>(panel, input, output, outputStride, prefetches); break;
+        }
+    }
+
+    private void Multiply<TGroups, TTokens>(int panel, ActivationRows input, float* output, int outputStride, bool prefetches)
+        where TGroups : struct, ITileSize
+        where TTokens : struct, ITileSize
+    {
+        if (TGroups.Value * TSimd.Lanes > PanelRows)
+        {
+            Multiply<Two, TTokens>(panel, input, output, outputStride, prefetches);
+            return;
+        }
+        for (int row = 0; row < PanelRows; row += TGroups.Value * TSimd.Lanes)
+            NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts, TGroups, TTokens>.Multiply(
+                Panel(panel), row, Columns / SuperLength, input.Blocks, input.Stride / BlockLength, output + row, outputStride, prefetches);
+    }
+
+    /// <summary>Puts a row's codes and factors into a super-block.</summary>
+    private static void Pack(byte* target, int lane, ReadOnlySpan<byte> codes, ReadOnlySpan<byte> factors)
+    {
+        for (; !codes.IsEmpty; target += NarrowLayout<TBlocks>.BlockBytes, codes = codes[BlockLength..], factors = factors[2..])
+        {
+            byte* group = target + lane / TSimd.Lanes * TSimd.Lanes * NarrowLayout<TBlocks>.CodeBytes;
+            for (int quad = 0; quad < NarrowLayout<TBlocks>.Quads; quad++)
+            {
+                int part = quad / 2 / NarrowLayout<TBlocks>.StepsPerPart, step = quad / 2 % NarrowLayout<TBlocks>.StepsPerPart;
+                byte* first = Quad(group, part * NarrowLayout<TBlocks>.VectorsPerPart, lane);
+                byte* nibbles = Quad(group, (part + 1) * NarrowLayout<TBlocks>.VectorsPerPart - NarrowLayout<TBlocks>.StepsPerPart + step, lane);
+                for (int i = 0; i < NarrowLayout<TBlocks>.QuadLength; i++)
+                {
+                    int code = codes[NarrowLayout<TBlocks>.Column(quad, i)];
+                    nibbles[i] |= (byte)((code & 15) << quad % 2 * 4);
+                    if (TBlocks.HighBits > 0) first[i] |= (byte)(code >> 4 << step * TBlocks.HighBits + 4 - quad % 2 * 4);
+                }
+            }
+            if (TBlocks.BlocksPerSuper > 1)
+            {
+                byte* planes = target + NarrowLayout<TBlocks>.BlockCodeBytes;
+                (planes[lane], planes[PanelRows + lane]) = (factors[0], factors[1]);
+            }
+        }
+    }
+
+    private static int ReadCode(byte* block, int lane, int column)
+    {
+        int quad = column / 16 * 4 + column % 8 / 2, index = column / 8 % 2 * 2 + column % 2;
+        int part = quad / 2 / NarrowLayout<TBlocks>.StepsPerPart, step = quad / 2 % NarrowLayout<TBlocks>.StepsPerPart;
+        byte* group = block + lane / TSimd.Lanes * TSimd.Lanes * NarrowLayout<TBlocks>.CodeBytes;
+        int code = Quad(group, (part + 1) * NarrowLayout<TBlocks>.VectorsPerPart - NarrowLayout<TBlocks>.StepsPerPart + step, lane)[index] >> quad % 2 * 4 & 15;
+        if (TBlocks.HighBits == 0) return code;
+
+        int high = Quad(group, part * NarrowLayout<TBlocks>.VectorsPerPart, lane)[index] >> step * TBlocks.HighBits + 4 - quad % 2 * 4;
+        return code | (high & (1 << TBlocks.HighBits) - 1) << 4;
+    }
+
+    private static byte* Quad(byte* group, int vector, int lane) => group + (vector * TSimd.Lanes + lane % TSimd.Lanes) * NarrowLayout<TBlocks>.QuadLength;
+}

@@ -1,0 +1,27 @@
+namespace MLFramework.Cpu.Tests;
+
+/// <summary>A model that mixes are computed with.</summary>
+/// <param name="Architecture">Family of a model of random weights; "demo" for the embedded one.</param>
+/// <param name="Type">Type of its matrices.</param>
+internal sealed record MixModel(string Architecture, TensorType Type)
+{
+    private const string Demo = "demo";
+    private const int Context = 128, Window = 24;
+
+    /// <summary>The embedded model in its three types, and a random one of each family in some type.</summary>
+    public static IReadOnlyList<MixModel> All { get; } =
+    [
+        new(Demo, TensorType.Q8_0), new(Demo, TensorType.Q4_0), new(Demo, TensorType.F16),
+        new("llama", TensorType.F32), new("qwen2", TensorType.Q4_0), new("qwen3", TensorType.BF16), new("gemma3", TensorType.Q8_0), new("phi3", TensorType.Q5_1),
+    ];
+
+    /// <summary>Number of token ids.</summary>
+    public int VocabularySize => Architecture == Demo ? 2048 : SyntheticModel.VocabularySize;
+
+    /// <summary>Loads it for a kernel set.</summary>
+    public CpuModel Load(KernelSet kernels) => CpuModel.Load(
+        Architecture == Demo ? GgufFile.Open(TestModels.Demo(Type.ToString().ToLowerInvariant()))
+            : GgufFile.FromMemory(new SyntheticModel(Architecture) { Type = Type, Context = Context, Window = Architecture is "llama" or "gemma3" or "phi3" ? Window : 0 }.Write()), kernels);
+
+    public override string ToString() => $"{Architecture} {Type}";
+}
