@@ -90,12 +90,12 @@ public sealed unsafe class MatrixTests
     public void A_tensor_can_hold_several_matrices_below_each_other([ValueSource(nameof(Types))] TensorType type)
     {
         const int Rows = 72, Columns = 256, First = 24, Count = 40;
-        using GgufFile file = File(type, Rows, Columns, out float[] weights);
+        using GgufFile file = File(type, Rows, Columns, out _);
+        using PackedMatrix whole = Packed(file, KernelSet.Best, "w", Rows, Columns);
         using PackedMatrix part = Packed(file, KernelSet.Best, "w", Count, Columns, row => Count - 1 - row, new TensorPart(First, Rows));
-        float[] x = Normal(Columns, seed: 5), products = Multiply(part, x, 1);
+        float[] x = Normal(Columns, seed: 5);
 
-        for (int row = 0; row < Count; row++)
-            Assert.That(products[row], Is.EqualTo(Dot(weights.AsSpan((First + Count - 1 - row) * Columns, Columns), x)).Within(2e-3));
+        Assert.That(Bits(Multiply(part, x, 1)[..Count]), Is.EqualTo(Bits(Multiply(whole, x, 1)[First..(First + Count)].Reverse())));
         Assert.That(() => Packed(file, KernelSet.Best, "w", Count, Columns, part: new TensorPart(First, Rows + 1)), Throws.TypeOf<GgufException>().With.Message.Contains("[256, 73]"));
     }
 
