@@ -5,6 +5,10 @@ using MLFramework.Cpu;
 var root = new RootCommand("Measures MLFramework against llama.cpp on the same GGUF files, in one process, step by step in turn.");
 new SpeedCommand().AddTo(root);
 root.Add(new FidelityCommand().Create());
+root.Add(new GreedyCommand().Create());
+root.Add(new CeilingsCommand().Create());
+root.Add(new AttentionCommand().Create());
+root.Add(new FootprintCommand().Create());
 try
 {
     return root.Parse(args).Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });

@@ -3,7 +3,8 @@ using System.Runtime.InteropServices;
 namespace MLFramework.Compare;
 
 /// <summary>
-/// Sequences in llama.cpp, each with a buffer of its own (<c>kv_unified = false</c>, its best mode for batches).
+/// Sequences in llama.cpp, each with a buffer of its own (<c>kv_unified = false</c>, its best mode for batches), keys and values in F16 as it has them by
+/// default, or in F32.
 /// </summary>
 internal sealed unsafe class PeerContext : IDisposable
 {
@@ -31,9 +32,9 @@ internal sealed unsafe class PeerContext : IDisposable
     /// <param name="length">Most tokens of each.</param>
     /// <param name="threads">Threads that compute.</param>
     /// <param name="flashAttention">Whether attention is computed block by block with an online softmax.</param>
-    /// <param name="wideCache">Whether keys and values are kept in F32, rather than in F16 as by default.</param>
+    /// <param name="cacheInSingles">Whether keys and values are stored as F32.</param>
     /// <exception cref="CompareException">llama.cpp refuses, or has made something else than what it was asked for.</exception>
-    public PeerContext(PeerModel model, int sequences, int length, int threads, bool flashAttention, bool wideCache = false)
+    public PeerContext(PeerModel model, int sequences, int length, int threads, bool flashAttention, bool cacheInSingles = false)
     {
         (_library, _vocabularySize) = (model.Library, model.VocabularySize);
         int padded = (length + ContextPadding - 1) / ContextPadding * ContextPadding;
@@ -45,7 +46,7 @@ internal sealed unsafe class PeerContext : IDisposable
         parameters.Sequences = sequences;
         parameters.Threads = threads;
         parameters.FlashAttention = flashAttention;
-        parameters.WideCache = wideCache;
+        parameters.CacheInSingles = cacheInSingles;
         parameters.NoTimings = true;
         parameters.Unified = false;
         PeerLog.Clear();
@@ -151,7 +152,6 @@ internal sealed unsafe class PeerContext : IDisposable
         Expect("n_threads", Number("llama_n_threads"), asked.Threads);
         Expect("n_threads_batch", Number("llama_n_threads_batch"), asked.Threads);
         Expect("flash_attn", PeerLog.Find("llama_context: flash_attn "), asked.FlashAttention ? "enabled" : "disabled");
-        Expect("type_k", PeerLog.Text.Contains("K (f32)", StringComparison.Ordinal), asked.WideCache);
         Expect("kv_unified", PeerLog.Find("llama_context: kv_unified "), asked.Unified ? "true" : "false");
     }
 

@@ -56,10 +56,10 @@ internal struct PeerContextParameters
     /// <summary>Whether attention is computed block by block with an online softmax.</summary>
     public bool FlashAttention { readonly get => Get(FlashAttentionOffset) == 1; set => Set(FlashAttentionOffset, value ? 1 : 0); }
 
-    /// <summary>Whether keys and values are kept in 32 bits, rather than in 16.</summary>
-    public bool WideCache
+    /// <summary>Whether keys and values are stored as F32, rather than F16.</summary>
+    public bool CacheInSingles
     {
-        readonly get => (Get(KeyTypeOffset), Get(ValueTypeOffset)) == (TypeF32, TypeF32);
+        readonly get => Get(KeyTypeOffset) == TypeF32;
         set
         {
             Set(KeyTypeOffset, value ? TypeF32 : TypeF16);

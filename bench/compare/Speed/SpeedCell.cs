@@ -31,6 +31,9 @@ internal sealed record SpeedCell(
     /// <summary>The column's heading.</summary>
     public string Title => Phase == Phase.Decode ? $"batch {Batch}" : $"prefill {Length}";
 
+    /// <summary>Ratio of the best steps: on a busy machine they say more than medians.</summary>
+    public double BestRatio => OwnBestTokensPerSecond / PeerBestTokensPerSecond;
+
     /// <summary>Makes a cell of measured times, choosing the kind of attention against which we look worse.</summary>
     public static SpeedCell Of(Phase phase, int batch, int length, PairedTimes withFlash, PairedTimes without, int sameTokens)
     {

@@ -1,6 +1,4 @@
 using System.CommandLine;
-using System.CommandLine.Parsing;
-using System.Globalization;
 using MLFramework.Cpu;
 
 namespace MLFramework.Compare;
@@ -13,12 +11,12 @@ internal sealed class SpeedCommand
 
     private readonly PeerOptions _peer = new();
     private readonly Option<string[]> _models = new("--model") { Description = "GGUF files.", Required = true, AllowMultipleArgumentsPerToken = true };
-    private readonly Option<int[]> _batches = Numbers("--batches", "Sequences that decode together.", MostBatch, [1, 4, 8, 16, 32, 64]);
-    private readonly Option<int[]> _context = Numbers("--context", "Tokens of each before the step.", MostContext, [256]);
-    private readonly Option<int[]> _prompts = Numbers("--prompt", "Lengths of prompts.", MostContext, [512]);
-    private readonly Option<int> _repetitions = new("--repetitions") { Description = "Pairs of steps per cell and kind of attention.", DefaultValueFactory = _ => DefaultRepetitions };
-    private readonly Option<int> _threads = new("--threads") { Description = "Threads of each engine.", DefaultValueFactory = _ => Environment.ProcessorCount };
-    private readonly Option<int> _seed = new("--seed") { Description = "Of tokens and block tables.", DefaultValueFactory = _ => 1 };
+    private readonly Option<int[]> _batches = CommonOptions.Numbers("--batches", "Sequences that decode together.", MostBatch, [1, 4, 8, 16, 32, 64]);
+    private readonly Option<int[]> _context = CommonOptions.Numbers("--context", "Tokens of each before the step.", MostContext, [256]);
+    private readonly Option<int[]> _prompts = CommonOptions.Numbers("--prompt", "Lengths of prompts.", MostContext, [512]);
+    private readonly Option<int> _repetitions = CommonOptions.AtLeastOne("--repetitions", "Pairs of steps per cell and kind of attention.", DefaultRepetitions);
+    private readonly Option<int> _threads = CommonOptions.Threads();
+    private readonly Option<int> _seed = CommonOptions.Seed();
     private readonly Option<bool> _json = new("--json") { Description = "Print a document." };
     private readonly Option<bool> _markdown = new("--markdown") { Description = "Print the README's table." };
 
@@ -27,18 +25,7 @@ internal sealed class SpeedCommand
     {
         _peer.AddTo(command);
         foreach (Option option in (Option[])[_models, _batches, _context, _prompts, _repetitions, _threads, _seed, _json, _markdown]) command.Add(option);
-        _repetitions.Validators.Add(AtLeastOne);
-        _threads.Validators.Add(AtLeastOne);
         command.SetAction(Run);
-    }
-
-    /// <summary>Numbers with commas between them, each from 1 to a bound; <c>none</c> for an empty list.</summary>
-    internal static int[] ParseNumbers(string text, int most)
-    {
-        if (text == "none") return [];
-        string[] parts = text.Split(',');
-        int[] numbers = [.. parts.Select(part => int.TryParse(part, NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? number : 0)];
-        return numbers.All(number => number >= 1 && number <= most) ? numbers : throw new FormatException($"'{text}' is no list of whole numbers from 1 to {most}, such as 1,4,8; 'none' leaves them out");
     }
 
     private void Run(ParseResult parsed)
@@ -64,29 +51,5 @@ internal sealed class SpeedCommand
         if (own.HyperParameters.VocabularySize != peer.VocabularySize) throw new CompareException($"{path}: we see {own.HyperParameters.VocabularySize} tokens, llama.cpp {peer.VocabularySize}.");
         Console.Error.WriteLine($"{path}: {own.Architecture}, our kernels {own.Kernels}");
         return new ModelSpeed(Path.GetFileNameWithoutExtension(path), new SpeedComparison(own, peer, settings).Run(cell => Console.Error.WriteLine(SpeedReport.ToLine(cell))));
-    }
-
-    private static Option<int[]> Numbers(string name, string description, int most, int[] standard) => new(name)
-    {
-        Description = $"{description} [{string.Join(',', standard)}]",
-        HelpName = "N,N,…",
-        DefaultValueFactory = _ => standard,
-        CustomParser = result =>
-        {
-            try
-            {
-                return ParseNumbers(result.Tokens[0].Value, most);
-            }
-            catch (FormatException e)
-            {
-                result.AddError($"{name}: {e.Message}.");
-                return [];
-            }
-        },
-    };
-
-    private static void AtLeastOne(OptionResult result)
-    {
-        if (result.GetValueOrDefault<int>() < 1) result.AddError($"{result.Option.Name} must be at least 1.");
     }
 }

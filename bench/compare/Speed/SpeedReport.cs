@@ -52,7 +52,7 @@ internal sealed record SpeedReport(
 
     /// <summary>A cell as one line of text.</summary>
     public static string ToLine(SpeedCell cell) => Invariant(
-        $"{cell.Title,-12} ratio {cell.Ratio,5:0.00}  ours {cell.OwnTokensPerSecond,8:0.0} tok/s (best {cell.OwnBestTokensPerSecond,8:0.0}, {cell.OwnStepMs,8:0.00} ms)  llama.cpp {cell.PeerTokensPerSecond,8:0.0} (best {cell.PeerBestTokensPerSecond,8:0.0}, {cell.PeerStepMs,8:0.00} ms, flash attention {(cell.FlashAttention ? "on" : "off")}; the other: {cell.OtherRatio:0.00})  same greedy tokens {cell.SameTokens}/{cell.Batch}");
+        $"{cell.Title,-12} ratio {cell.Ratio,5:0.00} (of bests {cell.BestRatio,5:0.00})  ours {cell.OwnTokensPerSecond,8:0.0} tok/s (best {cell.OwnBestTokensPerSecond,8:0.0}, {cell.OwnStepMs,8:0.00} ms)  llama.cpp {cell.PeerTokensPerSecond,8:0.0} (best {cell.PeerBestTokensPerSecond,8:0.0}, {cell.PeerStepMs,8:0.00} ms, flash attention {(cell.FlashAttention ? "on" : "off")}; the other: {cell.OtherRatio:0.00})  same greedy tokens {cell.SameTokens}/{cell.Batch}");
 
     private static string Invariant(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 }

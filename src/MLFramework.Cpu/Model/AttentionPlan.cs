@@ -47,9 +47,28 @@ internal sealed unsafe class AttentionPlan(PagedAttention attention) : IDisposab
         _items.Clear();
         Cost = 0;
         for (int i = 0; i < pass.SequenceCount; i++) AddRuns(pass, pass.Sequence(i));
-        SplitLargeRuns(pass, Cost * attention.Shape.KVHeads / (SharesPerMember * members));
+        if (members > 1) SplitLargeRuns(pass, Cost * attention.Shape.KVHeads / (SharesPerMember * members));
         _items.Sort(static (a, b) => b.Cost.CompareTo(a.Cost));
         Grain = (int)Math.Clamp(LeastCostAtOnce * _items.Count / Math.Max(1, Cost), 1, attention.Shape.KVHeads);
+    }
+
+    /// <summary>Carries out an item for one head.</summary>
+    /// <param name="item">The item.</param>
+    /// <param name="layer">Layer.</param>
+    /// <param name="kvHead">Head of keys and values.</param>
+    /// <param name="rule">How products become weights.</param>
+    /// <param name="run">The item's queries, and where the results go.</param>
+    /// <param name="scratch">The member's scratch.</param>
+    public void Attend(AttentionItem item, int layer, int kvHead, in AttentionRule rule, in QueryRun run, float* scratch)
+    {
+        if (item.Span < 0)
+        {
+            attention.Attend(layer, kvHead, rule, run, scratch);
+            return;
+        }
+        float* partials = Partials(item, kvHead);
+        attention.AttendSpan(layer, kvHead, rule, run, item.Span, partials + (long)item.Span * attention.PartialLength(item.Count), scratch);
+        if (IsLastSpan(item, kvHead)) attention.CombineSpans(partials, item.Spans, run);
     }
 
     /// <summary>Where the sums of a run's spans stand, one after the other.</summary>

@@ -201,14 +201,7 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
             Output = Input(layer.AttentionOutput, item.Row) + kvHead * groupLength,
             OutputStride = layer.AttentionOutput.InputStride,
         };
-        if (item.Span < 0)
-        {
-            _attention.Attend(index, kvHead, layer.Attention, run, scratch);
-            return;
-        }
-        float* partials = _attentionPlan.Partials(item, kvHead);
-        _attention.AttendSpan(index, kvHead, layer.Attention, run, item.Span, partials + (long)item.Span * _attention.PartialLength(item.Count), scratch);
-        if (_attentionPlan.IsLastSpan(item, kvHead)) _attention.CombineSpans(partials, item.Spans, run);
+        _attentionPlan.Attend(item, index, kvHead, layer.Attention, run, scratch);
     }
 
     private void QuantizeRows(ComputeTeam team, MatrixGroup next)

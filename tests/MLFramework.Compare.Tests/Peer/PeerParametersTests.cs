@@ -17,11 +17,11 @@ public sealed class PeerParametersTests
     {
         var parameters = new PeerContextParameters
         {
-            ContextLength = 0x01020304, BatchLength = 2, MicroBatchLength = 3, Sequences = 4, Threads = 5, FlashAttention = true, NoTimings = true, Unified = true,
+            ContextLength = 0x01020304, BatchLength = 2, MicroBatchLength = 3, Sequences = 4, Threads = 5, FlashAttention = true, CacheInSingles = false, NoTimings = true, Unified = true,
         };
         byte[] expected = new byte[PeerContextParameters.Length];
         new byte[] { 4, 3, 2, 1 }.CopyTo(expected, 0);
-        (expected[4], expected[8], expected[12], expected[28], expected[32], expected[52], expected[130], expected[133]) = (2, 3, 4, 5, 5, 1, 1, 1);
+        (expected[4], expected[8], expected[12], expected[28], expected[32], expected[52], expected[104], expected[108], expected[130], expected[133]) = (2, 3, 4, 5, 5, 1, 1, 1, 1, 1);
 
         Assert.That(((ReadOnlySpan<byte>)parameters).ToArray(), Is.EqualTo(expected));
     }

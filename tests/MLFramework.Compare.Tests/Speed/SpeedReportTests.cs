@@ -32,21 +32,5 @@ public sealed class SpeedReportTests
         Assert.That(cell.GetProperty("flashAttention").GetBoolean(), Is.True);
     }
 
-    [Test]
-    public void Lists_of_numbers_are_read()
-    {
-        Assert.That(SpeedCommand.ParseNumbers("1,4,64", 64), Is.EqualTo(new[] { 1, 4, 64 }));
-        Assert.That(SpeedCommand.ParseNumbers("none", 64), Is.Empty);
-    }
-
-    [TestCase("")]
-    [TestCase("1,,2")]
-    [TestCase("0")]
-    [TestCase("65")]
-    [TestCase("1,-2")]
-    [TestCase("many")]
-    public void Other_lists_are_refused_with_the_range(string text) =>
-        Assert.That(() => SpeedCommand.ParseNumbers(text, 64), Throws.TypeOf<FormatException>().With.Message.Contains("from 1 to 64"));
-
     private static SpeedCell Cell(Phase phase, int batch, int length, double ratio) => new(phase, batch, length, true, ratio, ratio + 1, 2000, 2100, 1000, 1100, 4, 8, batch);
 }

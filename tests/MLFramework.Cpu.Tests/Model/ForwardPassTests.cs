@@ -90,6 +90,51 @@ public sealed class ForwardPassTests
     public void Logits_of_every_family_are_the_same_bits_past_its_window_too(string architecture, int window) =>
         AssertSameBits(new SyntheticModel(architecture) { Type = TensorType.Q8_0, Window = window, Layers = LayersOf(architecture) }, KVElementType.F16);
 
+    /// <summary>Contexts of several spans, which threads share or not as the batch and their number have it.</summary>
+    [Test]
+    public void Logits_of_long_contexts_are_the_same_bits_however_they_are_shared([Values] KVElementType kvType)
+    {
+        const int Length = 2100;
+        byte[] file = new SyntheticModel("llama") { Context = Length + 1, Layers = 1 }.Write();
+        int[] prompt = [.. Enumerable.Range(0, Length).Select(i => (i * 31 + 7) % TinyModels.VocabularySize)], blocks = [.. Enumerable.Range(0, (Length + 16) / 16).Reverse()];
+        float[]? expected = null;
+        foreach (KernelSet kernels in KernelSet.Supported)
+        {
+            using CpuModel model = TinyModels.Load(file, kernels);
+            foreach (int threads in (int[])[1, 2, 3])
+            {
+                using var runner = new ModelRunner(model, threads, kvType, blocks: blocks.Length + 1);
+                runner.Run((prompt[..1500], 0, blocks));
+                runner.Run((prompt[1500..], 1500, blocks));
+                // Alone it is cut into spans where there are threads; beside itself in another place it need not be.
+                float[] alone = runner.Run(([5], Length, blocks))[0], last = runner.Run((prompt[^7..], Length - 7, blocks))[0];
+                float[][] together = runner.Run(([5], Length, blocks), ([5, 6], 0, [blocks.Length]), (prompt[^1..], Length - 1, blocks));
+                expected ??= alone;
+                Assert.That(MatrixTests.Bits(alone), Is.EqualTo(MatrixTests.Bits(expected)), $"{kernels}, {threads} threads");
+                Assert.That(MatrixTests.Bits(together[0]), Is.EqualTo(MatrixTests.Bits(expected)), $"{kernels}, {threads} threads, in a batch");
+                Assert.That(MatrixTests.Bits(together[2]), Is.EqualTo(MatrixTests.Bits(last)), $"{kernels}, {threads} threads, one position alone or with six others");
+            }
+        }
+    }
+
+    /// <summary>What rounding keys and values costs, on random weights, whose scores are as flat as they come; the prompt is long enough for sums to matter.</summary>
+    [TestCase(KVElementType.F32, 2e-6)]
+    [TestCase(KVElementType.F16, 5e-4)]
+    [TestCase(KVElementType.Q8_0, 2e-2)]
+    public void Logits_are_as_near_to_the_reference_as_the_type_of_keys_and_values_allows(KVElementType type, double tolerance)
+    {
+        foreach (string architecture in (string[])["llama", "gemma3"])
+        {
+            byte[] file = new SyntheticModel(architecture) { Embedding = 128, Inner = 256, HeadLength = 64, Window = WindowOf(architecture), Layers = LayersOf(architecture) }.Write();
+            using CpuModel model = TinyModels.Load(file);
+            using GgufFile gguf = GgufFile.FromMemory(file);
+            using var runner = new ModelRunner(model, type: type);
+            double error = RelativeError(runner.Run((Prompt, 0, [2, 0, 1]))[0], new ReferenceModel(gguf).Logits(Prompt));
+            TestContext.Out.WriteLine($"{architecture}, {type}: relative RMS {error:E2}");
+            Assert.That(error, Is.LessThan(tolerance), architecture);
+        }
+    }
+
     [Test]
     public void A_pass_that_is_cancelled_ends_and_the_next_is_right()
     {
