@@ -8,7 +8,7 @@ public sealed record CpuExecutorOptions
     /// <summary>The defaults.</summary>
     public static readonly CpuExecutorOptions Default = new();
 
-    /// <summary>Threads that compute, the scheduler's own included; null for as many as the process may use.</summary>
+    /// <summary>Threads that compute, the scheduler's own included; null for one per physical core that the process may use.</summary>
     public int? Threads { get; init; }
 
     /// <summary>Tokens that the KV cache has room for, over all sequences; rounded up to blocks of 16. Memory is taken as it is first used.</summary>

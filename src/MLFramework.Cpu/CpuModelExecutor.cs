@@ -20,6 +20,7 @@ public sealed class CpuModelExecutor : IModelExecutor, IDisposable
     private readonly PassPlan _plan = new();
     private readonly BatchSampler _sampler;
     private readonly ILogitsConsumer _consumer;
+    private readonly KVElementType _kvType;
     private readonly List<int> _sequences = [];
     private readonly Dictionary<RequestId, Exception> _failures = [];
     private readonly Dictionary<RequestId, int> _tokens = [];
@@ -52,7 +53,8 @@ public sealed class CpuModelExecutor : IModelExecutor, IDisposable
         KVCache = new KVCacheConfiguration(blocks, PagedAttention.BlockLength, PagedAttention.BytesPerToken(model.AttentionShape, options.KVType));
         KVCache.Validate();
         _attention = model.Kernels.CreateAttention(model.AttentionShape, options.KVType, blocks);
-        _team = new ComputeTeam(options.Threads ?? Environment.ProcessorCount);
+        _kvType = options.KVType;
+        _team = new ComputeTeam(options.Threads ?? HostMachine.This.CoreCount);
         _pass = new ForwardPass(model, _attention, _team, leastSharedWork);
         _sampler = new BatchSampler(_team.Size, model.HyperParameters.VocabularySize);
         _consumer = observe(_sampler);
@@ -60,6 +62,9 @@ public sealed class CpuModelExecutor : IModelExecutor, IDisposable
 
     /// <summary>The cache that this executor computes in, for the <see cref="PagedKVCacheManager"/> beside it.</summary>
     public KVCacheConfiguration KVCache { get; }
+
+    /// <summary>Threads that compute, the caller's included.</summary>
+    public int Threads => _team.Size;
 
     /// <inheritdoc/>
     public string? ModelName => _model.Name;
@@ -75,9 +80,30 @@ public sealed class CpuModelExecutor : IModelExecutor, IDisposable
         if (cancellationToken.IsCancellationRequested) return Task.FromCanceled<BatchOutput>(cancellationToken);
         Plan(batch);
         for (int i = 0; i < batch.BlockCopies.Count; i++) _attention.CopyBlock(batch.BlockCopies[i].Source, batch.BlockCopies[i].Destination);
-        _pass.Run(_plan, _consumer, cancellationToken);
+        try
+        {
+            _pass.Run(_plan, _consumer, cancellationToken);
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            // Positions that it had begun are computed anew by the next pass; what other sequences have in the cache was not touched.
+            return Task.FromCanceled<BatchOutput>(cancellationToken);
+        }
         Collect(batch);
         return OutputOf(batch.Size);
+    }
+
+    /// <summary>
+    /// Has all kernels that requests will use compiled, by small passes over memory of their own, so that the first request is not slower than those after it.
+    /// Before the first batch, or between two.
+    /// </summary>
+    /// <param name="cancellationToken">Ends it early, which does no harm.</param>
+    /// <exception cref="OperationCanceledException">The token fired.</exception>
+    /// <exception cref="ObjectDisposedException">The executor was disposed.</exception>
+    public void WarmUp(CancellationToken cancellationToken = default)
+    {
+        ObjectDisposedException.ThrowIf(_isDisposed, this);
+        Cpu.WarmUp.Run(_model, _kvType, _team, cancellationToken);
     }
 
     /// <summary>Ends the threads and frees the cache. Not while a batch is computed.</summary>

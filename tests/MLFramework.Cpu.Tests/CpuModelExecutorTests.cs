@@ -85,6 +85,39 @@ public sealed class CpuModelExecutorTests
         Assert.That(other.Result!.LogProbs!.Select(entry => float.IsFinite(entry.Chosen.LogProb)), Is.All.True);
     }
 
+    /// <summary>Blocks come back into use with what their last owner left in them: numbers that are none must not reach positions that see none of them.</summary>
+    [Test]
+    public void What_a_poisoned_request_left_in_the_cache_harms_nobody([Values] KVElementType type, [Values(float.NaN, float.PositiveInfinity, 1e38f)] float bad)
+    {
+        const int Poison = 77;
+        byte[] file = TinyModels.Write();
+        using (GgufFile original = GgufFile.FromMemory(file))
+        {
+            GgufTensor embeddings = original.GetTensor("token_embd.weight");
+            for (int i = 0; i < embeddings.RowLength; i++)
+                BitConverter.TryWriteBytes(file.AsSpan((int)embeddings.Offset + Poison * embeddings.RowBytes + i * sizeof(float)), i % 2 == 0 ? bad : -bad);
+        }
+        using CpuModel model = TinyModels.Load(file);
+        var options = new CpuExecutorOptions { Threads = 1, KVCacheTokens = 48, KVType = type };
+        using var rig = new CpuRig(model, options);
+        for (int length = 1; length <= 40; length++)
+        {
+            int[] prompt = [.. Enumerable.Range(0, length).Select(i => 100 + (i * 7 + length) % 50)];
+            Request poisoned = CpuRig.NewRequest([.. Enumerable.Repeat(Poison, 47)], 1, Greedy);
+            rig.Enqueue(poisoned);
+            rig.RunDry(poisoned);
+            Request healthy = CpuRig.NewRequest(prompt, 4, Greedy with { TopLogProbs = 5 }), alone = CpuRig.NewRequest(prompt, 4, Greedy with { TopLogProbs = 5 });
+            rig.Enqueue(healthy);
+            rig.RunDry(healthy);
+            using var fresh = new CpuRig(model, options);
+            fresh.Enqueue(alone);
+            fresh.RunDry(alone);
+            Assert.That(poisoned.Result!.Exception, Is.TypeOf<ModelOutputException>());
+            Assert.That(healthy.GeneratedTokens, Is.GreaterThan(0), $"{length} tokens");
+            Assert.That((Seen(healthy), healthy.Result!.Error), Is.EqualTo((Seen(alone), alone.Result!.Error)), $"{length} tokens; an answer may hold the poison itself");
+        }
+    }
+
     [Test]
     public void Samples_of_one_prompt_compute_it_once_and_share_its_blocks()
     {
@@ -233,6 +266,60 @@ public sealed class CpuModelExecutorTests
     }
 
     [Test]
+    [CancelAfter(60_000)]
+    public async Task A_stop_that_runs_out_of_time_cancels_the_pass_and_the_executor_goes_on()
+    {
+        using CpuModel model = CpuModel.Load(TestModels.Demo("q8_0"));
+        var endless = new EndlessExecutor();
+        using var rig = new CpuRig(model, wrap: executor =>
+        {
+            endless.Inner = executor;
+            return endless;
+        });
+        Request stopped = CpuRig.NewRequest([473, 551, 260, 469], 8, Greedy with { TopLogProbs = 2 });
+        rig.Enqueue(stopped);
+        rig.Scheduler.Start();
+        await endless.Runs.WaitAsync(TestContext.CurrentContext.CancellationToken);
+        await rig.Scheduler.StopAsync(TimeSpan.Zero);
+        Assert.That(stopped.Result!.Reason, Is.EqualTo(CompletionReason.Cancelled));
+
+        endless.IsEndless = false;
+        Request next = CpuRig.NewRequest([473, 551, 260, 469], 8, Greedy with { TopLogProbs = 2 }), alone = CpuRig.NewRequest([473, 551, 260, 469], 8, Greedy with { TopLogProbs = 2 });
+        rig.Scheduler.Start();
+        rig.Enqueue(next);
+        while (!next.IsCompleted) await Task.Yield();
+        await rig.Scheduler.StopAsync(TimeSpan.FromSeconds(10));
+        using var other = new CpuRig(model);
+        other.Enqueue(alone);
+        other.RunDry(alone);
+        Assert.That(Seen(next), Is.EqualTo(Seen(alone)));
+    }
+
+    [Test]
+    public void Warming_up_changes_no_answer_even_between_two_batches([Values] bool isBetween)
+    {
+        foreach (string architecture in SyntheticModel.Architectures)
+        {
+            using CpuModel model = TinyModels.Load(TinyModels.Write(architecture));
+            Request cold = CpuRig.NewRequest([5, 6, 7], 12, Greedy with { TopLogProbs = 3 }), warm = CpuRig.NewRequest([5, 6, 7], 12, Greedy with { TopLogProbs = 3 });
+            using (var rig = new CpuRig(model))
+            {
+                rig.Enqueue(cold);
+                rig.RunDry(cold);
+            }
+            using (var rig = new CpuRig(model))
+            {
+                if (!isBetween) rig.WarmUp();
+                rig.Enqueue(warm);
+                for (int i = 0; i < 4; i++) rig.Iterate();
+                if (isBetween) rig.WarmUp();
+                rig.RunDry(warm);
+            }
+            Assert.That(Seen(warm), Is.EqualTo(Seen(cold)), architecture);
+        }
+    }
+
+    [Test]
     public void A_cache_that_is_not_the_executors_is_refused()
     {
         using CpuModel model = TinyModels.Load(TinyModels.Write());
@@ -263,6 +350,28 @@ public sealed class CpuModelExecutorTests
         using CpuModel model = TinyModels.Load(TinyModels.Write());
         foreach (CpuExecutorOptions options in (CpuExecutorOptions[])[new() { Threads = 0 }, new() { Threads = 2000 }, new() { KVCacheTokens = 0 }, new() { KVType = (KVElementType)9 }])
             Assert.That(() => new CpuModelExecutor(model, options), Throws.TypeOf<ArgumentOutOfRangeException>(), $"{options}");
+    }
+
+    /// <summary>Computes its first batch again and again, until it is cancelled.</summary>
+    private sealed class EndlessExecutor : IModelExecutor
+    {
+        private readonly TaskCompletionSource _runs = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public CpuModelExecutor? Inner { get; set; }
+
+        public bool IsEndless { get; set; } = true;
+
+        public Task Runs => _runs.Task;
+
+        public Task<BatchOutput> ExecuteBatchAsync(Batch batch, CancellationToken cancellationToken = default)
+        {
+            while (true)
+            {
+                Task<BatchOutput> output = Inner!.ExecuteBatchAsync(batch, cancellationToken);
+                _runs.TrySetResult();
+                if (!IsEndless || output.IsCanceled) return output;
+            }
+        }
     }
 
     private sealed class WatchedExecutor(IModelExecutor inner, Action<Batch> beforePass) : IModelExecutor

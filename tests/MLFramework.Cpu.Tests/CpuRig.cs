@@ -56,6 +56,8 @@ internal sealed class CpuRig : IDisposable
         Scheduler.ExecuteIterationAsync().GetAwaiter().GetResult();
     }
 
+    public void WarmUp() => _executor.WarmUp();
+
     /// <summary>Iterates until all have ended.</summary>
     public void RunDry(params Request[] requests)
     {

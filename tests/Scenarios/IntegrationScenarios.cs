@@ -400,6 +400,25 @@ public abstract class IntegrationScenarios
         Assert.That(second.GeneratedText, Is.EqualTo(first.GeneratedText));
     }
 
+    // ---- Not in the specification: whatever the batches, the texts are the same ----
+
+    [Test]
+    public async Task SameRequests_GetTheSameTextsInBatchesOfAnySize([Values(1, 3, 8)] int maxBatchSize)
+    {
+        var runs = new List<string[]>();
+        foreach (int size in new[] { 8, maxBatchSize })
+        {
+            Reassemble(new BatchConstraints(MaxBatchSize: size, MinBatchSize: 1, MaxSequenceLength: _model.ContextLength));
+            List<Task<string>> tasks = [.. Enumerable.Range(0, 12).Select(i => _client.GenerateTextAsync($"Request {i}", maxTokens: 40, options: s_sampled))];
+            Scheduler.Start();
+            runs.Add(await EndOfAsync(Task.WhenAll(tasks)));
+            await StopAsync();
+        }
+
+        Assert.That(runs[1], Is.EqualTo(runs[0]));
+        Assert.That(runs[0], Is.Unique);
+    }
+
     /// <summary>Makes the model of one scenario.</summary>
     private protected abstract ScenarioModel CreateModel();
 

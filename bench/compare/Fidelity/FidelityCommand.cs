@@ -17,14 +17,14 @@ internal sealed class FidelityCommand
         Description = $"Random models [all]: {string.Join(", ", FidelityCase.All.Select(which => which.Name))}.", AllowMultipleArgumentsPerToken = true,
     };
     private readonly Option<TensorType[]> _types = new("--types") { Description = "Of random models [all].", AllowMultipleArgumentsPerToken = true };
-    private readonly Option<int[]> _positions = CommonOptions.Numbers("--positions", "Positions after which logits are compared.", LastPosition, [1, 17, 255]);
+    private readonly Option<int[]> _positions = CommonOptions.Numbers("--positions", "Positions after which logits are compared.", LastPosition, [1, 17, 48, 80, 112, 144, 176, 208, 240, 255]);
     private readonly Option<int> _threads = CommonOptions.Threads();
     private readonly Option<int> _seed = CommonOptions.Seed();
 
     /// <summary>Makes the command.</summary>
     public Command Create()
     {
-        var command = new Command("fidelity", "Distance of both engines' logits from a float64 reference of the same weights: relative RMS, the worst of the positions.");
+        var command = new Command("fidelity", "Distance of both engines' logits from a float64 reference of the same weights: relative root mean square over vocabulary and positions.");
         _peer.AddTo(command);
         foreach (Option option in (Option[])[_models, _cases, _types, _positions, _threads, _seed]) command.Add(option);
         _cases.AcceptOnlyFromAmong([.. FidelityCase.All.Select(which => which.Name)]);
@@ -38,12 +38,12 @@ internal sealed class FidelityCommand
         int[] positions = [.. parsed.GetValue(_positions)!.Order()];
         if (positions.Length == 0) throw new CompareException("--positions needs at least one.");
         int threads = parsed.GetValue(_threads), seed = parsed.GetValue(_seed);
-        Console.WriteLine("| model | type | MLFramework | llama.cpp | MLFramework, F32 cache | llama.cpp, F32 cache |\n|---|---|---:|---:|---:|---:|");
+        Console.WriteLine("| model | type | MLFramework | llama.cpp | its error ∕ ours | our worst position | MLFramework, F32 cache | llama.cpp, F32 cache |\n|---|---|---:|---:|---:|---:|---:|---:|");
         int farther = 0;
         void Show(FidelityRow row)
         {
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {row.Model} | {row.Type} | {row.Own:E2} | {row.Peer:E2} | {row.OwnSingles:E2} | {row.PeerSingles:E2} |"));
-            if (!(row.Own <= row.Peer)) farther++; // also if it is not a number
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {row.Model} | {row.Type} | {row.Own.Typical:0.0E+0} | {row.Peer.Typical:0.0E+0} | {row.Peer.Typical / row.Own.Typical:0.00} | {row.Own.Worst:0.0E+0} | {row.OwnSingles.Typical:0.0E+0} | {row.PeerSingles.Typical:0.0E+0} |"));
+            if (!(row.Own.Typical <= row.Peer.Typical)) farther++; // also if it is not a number
         }
 
         if (parsed.GetValue(_models) is { Length: > 0 } models)

@@ -10,8 +10,7 @@ namespace MLFramework.Compare;
 /// <param name="OwnSingles">Ours, keys and values in F32.</param>
 /// <param name="Peer">llama.cpp's, keys and values in F16, the better of flash attention on and off.</param>
 /// <param name="PeerSingles">llama.cpp's, keys and values in F32, flash attention off.</param>
-/// <remarks>Each is a relative root mean square over the vocabulary, the worst of the positions.</remarks>
-internal sealed record FidelityRow(string Model, string Type, double Own, double OwnSingles, double Peer, double PeerSingles)
+internal sealed record FidelityRow(string Model, string Type, LogitError Own, LogitError OwnSingles, LogitError Peer, LogitError PeerSingles)
 {
     /// <summary>Measures a model.</summary>
     /// <param name="path">The file.</param>
@@ -30,39 +29,26 @@ internal sealed record FidelityRow(string Model, string Type, double Own, double
         int[] tokens = [.. Enumerable.Range(0, length).Select(_ => random.Next(own.HyperParameters.VocabularySize))];
         double[][] expected = new ReferenceModel(file).LogitsFrom(positions[0], tokens);
 
-        double ErrorOf(ISequence sequence)
+        LogitError ErrorOf(ISequence sequence)
         {
-            using (sequence) return WorstError(sequence, tokens, positions, position => expected[position - positions[0]]);
+            using (sequence) return LogitError.Of(Errors(sequence, tokens, positions, position => expected[position - positions[0]]));
         }
 
         return new FidelityRow(
             name.Model, name.Type, ErrorOf(new OwnSequence(own, length, threads, KVElementType.F16)), ErrorOf(new OwnSequence(own, length, threads, KVElementType.F32)),
-            Math.Min(ErrorOf(new PeerSequence(peer, length, threads, flashAttention: true)), ErrorOf(new PeerSequence(peer, length, threads, flashAttention: false))),
+            LogitError.Better(ErrorOf(new PeerSequence(peer, length, threads, flashAttention: true)), ErrorOf(new PeerSequence(peer, length, threads, flashAttention: false))),
             ErrorOf(new PeerSequence(peer, length, threads, flashAttention: false, cacheInSingles: true)));
     }
 
-    /// <summary>√(Σ(a − e)² ∕ Σe²).</summary>
-    internal static double RelativeError(ReadOnlySpan<float> actual, ReadOnlySpan<double> expected)
-    {
-        double error = 0, square = 0;
-        for (int i = 0; i < expected.Length; i++)
-        {
-            error += (actual[i] - expected[i]) * (actual[i] - expected[i]);
-            square += expected[i] * expected[i];
-        }
-        return Math.Sqrt(error / square);
-    }
-
     /// <summary>Computes up to each position in turn, each time in one piece from where it stands.</summary>
-    private static double WorstError(ISequence sequence, int[] tokens, int[] positions, Func<int, double[]> expected)
+    private static double[] Errors(ISequence sequence, int[] tokens, int[] positions, Func<int, double[]> expected)
     {
-        double worst = 0;
-        int done = 0;
-        foreach (int position in positions)
+        var errors = new double[positions.Length];
+        for (int i = 0; i < positions.Length; i++)
         {
-            worst = Math.Max(worst, RelativeError(sequence.Append(tokens.AsSpan(done, position + 1 - done)), expected(position)));
-            done = position + 1;
+            int done = i == 0 ? 0 : positions[i - 1] + 1;
+            errors[i] = LogitError.Relative(sequence.Append(tokens.AsSpan(done, positions[i] + 1 - done)), expected(positions[i]));
         }
-        return worst;
+        return errors;
     }
 }

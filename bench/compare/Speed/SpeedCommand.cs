@@ -17,6 +17,7 @@ internal sealed class SpeedCommand
     private readonly Option<int> _repetitions = CommonOptions.AtLeastOne("--repetitions", "Pairs of steps per cell and kind of attention.", DefaultRepetitions);
     private readonly Option<int> _threads = CommonOptions.Threads();
     private readonly Option<int> _seed = CommonOptions.Seed();
+    private readonly Option<bool> _processorTime = new("--cpu-time") { Description = "With --threads 1: count the time that the process computes, for a machine that others use too." };
     private readonly Option<bool> _json = new("--json") { Description = "Print a document." };
     private readonly Option<bool> _markdown = new("--markdown") { Description = "Print the README's table." };
 
@@ -24,7 +25,7 @@ internal sealed class SpeedCommand
     public void AddTo(Command command)
     {
         _peer.AddTo(command);
-        foreach (Option option in (Option[])[_models, _batches, _context, _prompts, _repetitions, _threads, _seed, _json, _markdown]) command.Add(option);
+        foreach (Option option in (Option[])[_models, _batches, _context, _prompts, _repetitions, _threads, _seed, _processorTime, _json, _markdown]) command.Add(option);
         command.SetAction(Run);
     }
 
@@ -33,9 +34,11 @@ internal sealed class SpeedCommand
         PeerLibrary library = _peer.Load(parsed);
         if (parsed.GetValue(_context) is not [var context]) throw new CompareException("--context takes one number.");
         var settings = new SpeedSettings(
-            parsed.GetValue(_batches)!, context, parsed.GetValue(_prompts)!, parsed.GetValue(_repetitions), parsed.GetValue(_threads), parsed.GetValue(_seed));
+            parsed.GetValue(_batches)!, context, parsed.GetValue(_prompts)!, parsed.GetValue(_repetitions), parsed.GetValue(_threads), parsed.GetValue(_seed),
+            parsed.GetValue(_processorTime));
+        if (settings.CountsProcessorTime && settings.Threads > 1) throw new CompareException("--cpu-time counts what all threads compute, and what they wait: it needs --threads 1.");
         double? load = Machine.Load;
-        if (load > BusyLoad) Console.Error.WriteLine($"This machine is busy (load {load}): ratios will be off, since engines differ in how much they suffer.");
+        if (load > BusyLoad && !settings.CountsProcessorTime) Console.Error.WriteLine($"This machine is busy (load {load}): ratios will be off, since engines differ in how much they suffer.");
         var models = new List<ModelSpeed>();
         foreach (string path in parsed.GetValue(_models)!) models.Add(Measure(path, library, settings));
         var report = new SpeedReport(

@@ -9,7 +9,8 @@ namespace MLFramework.Compare;
 /// <param name="Repetitions">Pairs of steps per cell and kind of attention.</param>
 /// <param name="Threads">Threads of each engine.</param>
 /// <param name="Seed">Of prompts, tokens and block tables.</param>
-internal sealed record SpeedSettings(int[] Batches, int Context, int[] Prompts, int Repetitions, int Threads, int Seed);
+/// <param name="CountsProcessorTime">Whether a step's time is what the process computed instead of what a clock says; for a single thread on a busy machine.</param>
+internal sealed record SpeedSettings(int[] Batches, int Context, int[] Prompts, int Repetitions, int Threads, int Seed, bool CountsProcessorTime = false);
 
 /// <summary>
 /// Measures both engines on one model in one process: our step, llama.cpp's step, our step, and so on. A step begins with what a caller has, tokens to compute,
@@ -115,11 +116,12 @@ internal sealed class SpeedComparison(CpuModel own, PeerModel peer, SpeedSetting
         return Sampler.IndexOfMax(context.Logits(prompt.Length - 1));
     }
 
-    private static double Seconds(Action step)
+    private double Seconds(Action step)
     {
         long start = s_clock.GetTimestamp();
+        TimeSpan computed = Environment.CpuUsage.TotalTime;
         step();
-        return s_clock.GetElapsedTime(start).TotalSeconds;
+        return settings.CountsProcessorTime ? (Environment.CpuUsage.TotalTime - computed).TotalSeconds : s_clock.GetElapsedTime(start).TotalSeconds;
     }
 
     private int[] RandomTokens(Random random, int count) => [.. Enumerable.Range(0, count).Select(_ => random.Next(own.HyperParameters.VocabularySize))];

@@ -24,7 +24,7 @@ internal static class ChatCommand
         sampling.AddTo(command);
         command.SetAction(parsed =>
         {
-            using ModelSession session = StartSession(model.Read(parsed), out IChatTemplate template);
+            using ModelSession session = StartSession(model.Read(parsed), terminal, cancellationToken, out IChatTemplate template);
             var chat = new Chat(session, template, parsed.GetValue(system), parsed.GetValue(maxTokens) ?? DefaultMaxTokens, sampling.Read(parsed), terminal);
             chat.RunAsync(cancellationToken).GetAwaiter().GetResult();
             return ExitCode.Success;
@@ -32,9 +32,9 @@ internal static class ChatCommand
         return command;
     }
 
-    private static ModelSession StartSession(ModelSettings settings, out IChatTemplate template)
+    private static ModelSession StartSession(ModelSettings settings, Terminal terminal, CancellationToken cancellationToken, out IChatTemplate template)
     {
-        ModelSession session = ModelSession.Start(settings, SessionLimits.One);
+        ModelSession session = ModelSession.Start(settings, SessionLimits.One, terminal, cancellationToken);
         try
         {
             template = session.LoadChatTemplate();

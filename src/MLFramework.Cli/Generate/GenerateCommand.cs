@@ -21,8 +21,7 @@ internal static class GenerateCommand
 
     private static async Task<int> RunAsync(GenerateSettings settings, Terminal terminal, CancellationToken cancellationToken)
     {
-        using ModelSession session = ModelSession.Start(settings.Model, SessionLimits.One);
-        cancellationToken.ThrowIfCancellationRequested();
+        using ModelSession session = ModelSession.Start(settings.Model, SessionLimits.One, terminal, cancellationToken);
         var request = new Request(RequestId.New(), settings.Prompt, settings.MaxTokens, cancellationToken)
         {
             PromptTokenIds = settings.PromptIds is { } ids ? ids : default(ReadOnlyMemory<int>?),

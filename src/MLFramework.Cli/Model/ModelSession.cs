@@ -64,11 +64,15 @@ internal sealed class ModelSession : IDisposable
     /// <summary>Loads a model and starts a scheduler for it.</summary>
     /// <param name="settings">Which model, and how.</param>
     /// <param name="limits">How much at once.</param>
+    /// <param name="terminal">Where to show how loading goes on; null where the command has a bar of its own.</param>
+    /// <param name="cancellationToken">Ctrl+C.</param>
     /// <param name="wrap">Puts something around the executor, for measuring.</param>
     /// <exception cref="UsageException">The file cannot be read or used, the model has no such context, or there is not enough memory.</exception>
-    public static ModelSession Start(ModelSettings settings, SessionLimits limits, Func<IModelExecutor, IModelExecutor>? wrap = null)
+    /// <exception cref="OperationCanceledException">Ctrl+C.</exception>
+    public static ModelSession Start(
+        ModelSettings settings, SessionLimits limits, Terminal? terminal = null, CancellationToken cancellationToken = default, Func<IModelExecutor, IModelExecutor>? wrap = null)
     {
-        CpuModel model = Load(settings.Path, settings.Context ?? LargestDefaultContext);
+        CpuModel model = ModelLoader.Load(settings.Path, settings.Context ?? LargestDefaultContext, terminal, cancellationToken);
         try
         {
             int limit = model.HyperParameters.ContextLength;
@@ -137,16 +141,4 @@ internal sealed class ModelSession : IDisposable
         EnableAdaptiveBatching = concurrency == 1,
         Admission = AdmissionLimits.Default with { MaxQueuedTokens = long.MaxValue },
     };
-
-    private static CpuModel Load(string path, int context)
-    {
-        try
-        {
-            return CpuModel.Load(path, context);
-        }
-        catch (Exception e) when (e is GgufException or IOException or UnauthorizedAccessException or OutOfMemoryException)
-        {
-            throw new UsageException(e.Message, e);
-        }
-    }
 }

@@ -10,6 +10,15 @@ internal interface ILogitsConsumer
     void Consume(int member, int output, Span<float> logits);
 }
 
+/// <summary>Receives the hidden states of a pass.</summary>
+internal interface IHiddenStateConsumer
+{
+    /// <summary>Takes one output's state after the final normalization; called on the member's thread, for several outputs at once.</summary>
+    /// <param name="output">Which output of the plan.</param>
+    /// <param name="state">[embedding], valid during the call.</param>
+    void Consume(int output, ReadOnlySpan<float> state);
+}
+
 /// <summary>Computes one forward pass over the rows of a plan: all members of a team walk through the phases together, with a barrier after each.</summary>
 internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
 {
@@ -27,17 +36,20 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
     private readonly Workspace _work;
     private readonly NativeBuffer<float>[] _scratch;
     private readonly long _leastSharedWork;
+    private readonly int[] _layers;
     private PassPlan _plan = new();
     private ILogitsConsumer? _consumer;
+    private IHiddenStateConsumer? _stateConsumer;
     private CancellationToken _cancellationToken;
 
     /// <param name="model">The model.</param>
     /// <param name="attention">Its keys and values.</param>
     /// <param name="team">Who computes.</param>
     /// <param name="leastSharedWork">Bytes of weights times rows from which the whole team computes.</param>
-    public ForwardPass(CpuModel model, PagedAttention attention, ComputeTeam team, long leastSharedWork = LeastSharedWork)
+    /// <param name="layers">Layers to go through, to exercise their kernels; null for all.</param>
+    public ForwardPass(CpuModel model, PagedAttention attention, ComputeTeam team, long leastSharedWork = LeastSharedWork, int[]? layers = null)
     {
-        _leastSharedWork = leastSharedWork;
+        (_leastSharedWork, _layers) = (leastSharedWork, layers ?? [.. Enumerable.Range(0, model.Layers.Length)]);
         (_model, _sizes, _attention, _team, _work) = (model, model.HyperParameters, attention, team, new Workspace(model));
         _attentionPlan = new AttentionPlan(attention);
         _scratch = [.. Enumerable.Range(0, team.Size).Select(_ => new NativeBuffer<float>(attention.ScratchLength))];
@@ -50,11 +62,21 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
     /// <exception cref="OperationCanceledException">The token fired.</exception>
     public void Run(PassPlan plan, ILogitsConsumer consumer, CancellationToken cancellationToken)
     {
-        if (plan.RowCount == 0) return;
         _work.Reserve(plan.RowCount, plan.OutputCount);
-        (_plan, _consumer, _cancellationToken) = (plan, consumer, cancellationToken);
-        _attentionPlan.Build(plan, _team.Size);
-        (plan.RowCount * _model.PackedBytes < _leastSharedWork ? _alone : _team).Run(this);
+        (_consumer, _stateConsumer) = (consumer, null);
+        Run(plan, cancellationToken);
+    }
+
+    /// <summary>Computes a plan up to the hidden states of its outputs, without their logits.</summary>
+    /// <param name="plan">What to compute.</param>
+    /// <param name="consumer">Receives the states.</param>
+    /// <param name="cancellationToken">Ends the pass between two layers.</param>
+    /// <exception cref="OperationCanceledException">The token fired.</exception>
+    public void Run(PassPlan plan, IHiddenStateConsumer consumer, CancellationToken cancellationToken)
+    {
+        _work.Reserve(plan.RowCount, outputs: 0);
+        (_consumer, _stateConsumer) = (null, consumer);
+        Run(plan, cancellationToken);
     }
 
     /// <summary>Whether all that the last pass computed for a sequence was finite.</summary>
@@ -64,12 +86,13 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
     {
         EmbedRows(team);
         team.Barrier();
-        for (int index = 0; index < _model.Layers.Length; index++)
+        for (int i = 0; i < _layers.Length; i++)
         {
             _cancellationToken.ThrowIfCancellationRequested();
+            int index = _layers[i];
             LayerWeights layer = _model.Layers[index];
-            if (index == 0) NormalizeRows(team, layer.AttentionNorm, layer.QueryKeyValue);
-            else AddAndNormalizeRows(team, _model.Layers[index - 1].FeedForwardPostNorm, layer.AttentionNorm, layer.QueryKeyValue);
+            if (i == 0) NormalizeRows(team, layer.AttentionNorm, layer.QueryKeyValue);
+            else AddAndNormalizeRows(team, _model.Layers[_layers[i - 1]].FeedForwardPostNorm, layer.AttentionNorm, layer.QueryKeyValue);
             team.Barrier();
             layer.QueryKeyValue.Multiply(team, Inputs(layer.QueryKeyValue, _plan.RowCount), _work.Projection);
             team.Barrier();
@@ -95,6 +118,11 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
         }
         FinishRows(team);
         team.Barrier();
+        if (_stateConsumer is not null)
+        {
+            ConsumeStates(team);
+            return;
+        }
         _model.Output.Multiply(team, Inputs(_model.Output, _plan.OutputCount), _work.Logits);
         team.Barrier();
         while (team.TryTake(_plan.OutputCount, 1, out int output, out _))
@@ -107,6 +135,14 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
         _work.Dispose();
         _attentionPlan.Dispose();
         foreach (NativeBuffer<float> scratch in _scratch) scratch.Dispose();
+    }
+
+    private void Run(PassPlan plan, CancellationToken cancellationToken)
+    {
+        if (plan.RowCount == 0) return;
+        (_plan, _cancellationToken) = (plan, cancellationToken);
+        _attentionPlan.Build(plan, _team.Size);
+        (plan.RowCount * _model.PackedBytes < _leastSharedWork ? _alone : _team).Run(this);
     }
 
     private void EmbedRows(ComputeTeam team)
@@ -145,7 +181,7 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
         while (team.TryTake(_plan.OutputCount, 1, out int output, out _))
         {
             int row = _plan.OutputRow(output);
-            AddDelta(row, _model.Layers[^1].FeedForwardPostNorm);
+            AddDelta(row, _model.Layers[_layers[^1]].FeedForwardPostNorm);
             Normalize(row, output, _model.OutputNorm, _model.Output);
         }
     }
@@ -219,6 +255,12 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
             else RowKernels.GeGlu(gate, gate + up, Input(layer.Down, row), layer.Down.InputStride);
             Quantize(layer.Down, row);
         }
+    }
+
+    private void ConsumeStates(ComputeTeam team)
+    {
+        while (team.TryTake(_plan.OutputCount, 1, out int output, out _))
+            _stateConsumer!.Consume(output, new ReadOnlySpan<float>(Input(_model.Output, output), _sizes.EmbeddingLength));
     }
 
     private void ConsumeLogits(int member, int output)

@@ -18,6 +18,9 @@ internal sealed record LayerWeights(
     MatrixGroup AttentionOutput, NativeBuffer<float>? AttentionPostNorm,
     NativeBuffer<float> FeedForwardNorm, MatrixGroup GateUp, MatrixGroup Down, NativeBuffer<float>? FeedForwardPostNorm, AttentionRule Attention) : IDisposable
 {
+    /// <summary>Names the kernels that it is computed with: equal for layers of equally stored weights.</summary>
+    public string Kind => string.Join('|', QueryKeyValue.Kind, AttentionOutput.Kind, GateUp.Kind, Down.Kind);
+
     /// <summary>Reads a layer.</summary>
     /// <param name="reader">The file.</param>
     /// <param name="layer">Its number.</param>

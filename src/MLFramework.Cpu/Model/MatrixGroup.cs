@@ -38,6 +38,9 @@ internal sealed unsafe class MatrixGroup : IDisposable
     /// <summary>Bytes of the packed weights.</summary>
     public long Bytes => _parts.Sum(part => part.Bytes);
 
+    /// <summary>Names the kernels of its parts.</summary>
+    public string Kind => string.Join(' ', _parts.Select(part => part.GetType()));
+
     /// <summary>Where a part's product begins.</summary>
     public int Offset(int part) => _firstPanels[part] * PackedMatrix.PanelRows;
 

@@ -12,7 +12,7 @@ internal sealed unsafe class PassPlan : IDisposable
     /// <summary>Positions to compute.</summary>
     public int RowCount => _rows.Count;
 
-    /// <summary>Rows whose logits are wanted, ascending.</summary>
+    /// <summary>Rows whose logits, or final hidden states, are wanted, ascending.</summary>
     public int OutputCount => _outputRows.Count;
 
     /// <summary>Empties the plan.</summary>
@@ -28,16 +28,24 @@ internal sealed unsafe class PassPlan : IDisposable
     /// <param name="tokens">Tokens at these positions.</param>
     /// <param name="start">The first position; the keys and values before it are in the cache.</param>
     /// <param name="blocks">KV blocks from position 0 on, enough for all.</param>
-    /// <param name="wantsLogits">Whether the last position's logits are wanted.</param>
+    /// <param name="wantsLogits">Whether the last position is an output.</param>
     /// <returns>The sequence's index in this plan.</returns>
-    public int Add(ReadOnlySpan<int> tokens, int start, ReadOnlySpan<int> blocks, bool wantsLogits)
+    public int Add(ReadOnlySpan<int> tokens, int start, ReadOnlySpan<int> blocks, bool wantsLogits) => Add(tokens, start, blocks, wantsLogits ? 1 : 0);
+
+    /// <summary>Adds a run of positions of one sequence.</summary>
+    /// <param name="tokens">Tokens at these positions.</param>
+    /// <param name="start">The first position; the keys and values before it are in the cache.</param>
+    /// <param name="blocks">KV blocks from position 0 on, enough for all.</param>
+    /// <param name="outputs">How many positions, the last ones, are outputs.</param>
+    /// <returns>The sequence's index in this plan.</returns>
+    public int Add(ReadOnlySpan<int> tokens, int start, ReadOnlySpan<int> blocks, int outputs)
     {
         int blockCount = (start + tokens.Length + PagedAttention.BlockLength - 1) / PagedAttention.BlockLength;
         Reserve(_blockCount + blockCount);
         blocks[..blockCount].CopyTo(new Span<int>(_blocks.Pointer + _blockCount, blockCount));
         for (int i = 0; i < tokens.Length; i++) _rows.Add(new PlannedRow(tokens[i], start + i, _blockCount));
-        if (wantsLogits) _outputRows.Add(_rows.Count - 1);
-        _sequences.Add(new PlannedSequence(_rows.Count - tokens.Length, tokens.Length, wantsLogits ? _outputRows.Count - 1 : -1));
+        _sequences.Add(new PlannedSequence(_rows.Count - tokens.Length, tokens.Length, outputs > 0 ? _outputRows.Count : -1));
+        for (int i = _rows.Count - outputs; i < _rows.Count; i++) _outputRows.Add(i);
         _blockCount += blockCount;
         return _sequences.Count - 1;
     }
@@ -75,5 +83,5 @@ internal readonly record struct PlannedRow(int Token, int Position, int FirstBlo
 /// <summary>The rows of a sequence in a plan.</summary>
 /// <param name="FirstRow">The first.</param>
 /// <param name="RowCount">How many.</param>
-/// <param name="Output">Index among the outputs, −1 for none.</param>
+/// <param name="Output">Index of its first output, −1 for none.</param>
 internal readonly record struct PlannedSequence(int FirstRow, int RowCount, int Output);

@@ -15,6 +15,9 @@ internal enum MatrixRole
     /// <summary>Values of attention.</summary>
     AttentionValue,
 
+    /// <summary>Queries, keys and values of attention in one.</summary>
+    AttentionFused,
+
     /// <summary>Second matrix of a feed-forward layer.</summary>
     FeedForwardDown,
 }
@@ -27,7 +30,7 @@ internal static class QuantizationMix
 {
     /// <summary>
     /// The type of a matrix. Of quantized models the output has Q6_K (in Q8_0 models Q8_0); Q4_K and Q5_K stand for the mixes Q4_K_M and Q5_K_M, whose values
-    /// and second feed-forward matrices have Q6_K in half of the layers. Where rows are no whole super-blocks, Q4_K becomes Q5_0, Q5_K Q5_1 and
+    /// and second feed-forward matrices have Q6_K in half of the layers, while queries, keys and values in one have the next larger type in all. Where rows are no whole super-blocks, Q4_K becomes Q5_0, Q5_K Q5_1 and
     /// Q6_K Q8_0.
     /// </summary>
     /// <param name="type">Type of the model.</param>
@@ -42,6 +45,8 @@ internal static class QuantizationMix
         {
             MatrixRole.Output => type == TensorType.Q8_0 ? type : TensorType.Q6_K,
             MatrixRole.AttentionValue or MatrixRole.FeedForwardDown when type is TensorType.Q4_K or TensorType.Q5_K && NeedsMoreBits(layer, layers) => TensorType.Q6_K,
+            MatrixRole.AttentionFused when type == TensorType.Q4_K => TensorType.Q5_K,
+            MatrixRole.AttentionFused when type == TensorType.Q5_K => TensorType.Q6_K,
             _ => type,
         };
         return Fit(chosen, columns);

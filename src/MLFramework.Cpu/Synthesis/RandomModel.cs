@@ -14,6 +14,7 @@ public sealed class RandomModel
     private const float NormDeviation = 0.1f, BiasDeviation = 0.5f;
 
     private readonly ModelShape _shape;
+    private readonly Architecture _architecture;
     private readonly TensorType _type;
     private readonly ulong _seed;
     private readonly bool _isPure;
@@ -28,9 +29,12 @@ public sealed class RandomModel
     /// </param>
     /// <param name="seed">Seed of the weights.</param>
     /// <param name="isPure">Whether all matrices have <paramref name="type"/>, as far as it fits their rows.</param>
+    /// <exception cref="ArgumentException">The shape's architecture is none that this engine runs.</exception>
     public RandomModel(ModelShape shape, TensorType type, ulong seed, bool isPure = false)
     {
         (_shape, _type, _seed, _isPure) = (shape, type, seed, isPure);
+        _architecture = Architecture.All.FirstOrDefault(architecture => architecture.Name == shape.Architecture)
+            ?? throw new ArgumentException($"'{shape.Architecture}' is no architecture that this engine runs.", nameof(shape));
         AddTensors();
     }
 
@@ -76,6 +80,7 @@ public sealed class RandomModel
             .Add(Key("attention.layer_norm_rms_epsilon"), _shape.NormEpsilon).Add(Key("rope.freq_base"), _shape.RotaryBase)
             .Add(Key("rope.dimension_count"), (uint)_shape.HeadLength).Add(Key("vocab_size"), (uint)_shape.Vocabulary.Size)
             .Add("general.quantization_version", 2u);
+        if (_shape.SlidingWindow is { } window) writer.Add(Key("attention.sliding_window"), (uint)window);
         SyntheticVocabulary.AddTo(writer, _shape.Vocabulary);
         return writer;
     }
@@ -83,7 +88,6 @@ public sealed class RandomModel
     private void AddTensors()
     {
         int embedding = _shape.EmbeddingLength, vocabulary = _shape.Vocabulary.Size, inner = _shape.FeedForwardLength;
-        int queries = _shape.Heads * _shape.HeadLength, keys = _shape.KVHeads * _shape.HeadLength;
         float residual = 1 / MathF.Sqrt(2 * _shape.Layers);
 
         AddMatrix("token_embd.weight", vocabulary, embedding, _shape.IsTied ? MatrixRole.Output : MatrixRole.Embedding);
@@ -91,23 +95,42 @@ public sealed class RandomModel
         {
             string Name(string part) => $"blk.{layer}.{part}";
             AddVector(Name("attn_norm.weight"), embedding, 1, NormDeviation);
-            AddMatrix(Name("attn_q.weight"), queries, embedding, layer: layer);
-            AddMatrix(Name("attn_k.weight"), keys, embedding, layer: layer);
-            AddMatrix(Name("attn_v.weight"), keys, embedding, MatrixRole.AttentionValue, layer);
-            if (_shape.HasQkvBias)
-            {
-                AddVector(Name("attn_q.bias"), queries, 0, BiasDeviation);
-                AddVector(Name("attn_k.bias"), keys, 0, BiasDeviation);
-                AddVector(Name("attn_v.bias"), keys, 0, BiasDeviation);
-            }
-            AddMatrix(Name("attn_output.weight"), embedding, queries, layer: layer, gain: residual);
+            AddQueryKeyValue(Name, layer);
+            AddMatrix(Name("attn_output.weight"), embedding, _shape.Heads * _shape.HeadLength, layer: layer, gain: residual);
+            if (_architecture.HasPostNorms) AddVector(Name("post_attention_norm.weight"), embedding, 1, NormDeviation);
             AddVector(Name("ffn_norm.weight"), embedding, 1, NormDeviation);
-            AddMatrix(Name("ffn_gate.weight"), inner, embedding, layer: layer);
-            AddMatrix(Name("ffn_up.weight"), inner, embedding, layer: layer);
+            if (!_architecture.HasFusedGateUp) AddMatrix(Name("ffn_gate.weight"), inner, embedding, layer: layer);
+            AddMatrix(Name("ffn_up.weight"), _architecture.HasFusedGateUp ? 2 * inner : inner, embedding, layer: layer);
             AddMatrix(Name("ffn_down.weight"), embedding, inner, MatrixRole.FeedForwardDown, layer, residual);
+            if (_architecture.HasPostNorms) AddVector(Name("post_ffw_norm.weight"), embedding, 1, NormDeviation);
         }
         AddVector("output_norm.weight", embedding, 1, NormDeviation);
         if (!_shape.IsTied) AddMatrix("output.weight", vocabulary, embedding, MatrixRole.Output);
+    }
+
+    private void AddQueryKeyValue(Func<string, string> name, int layer)
+    {
+        int embedding = _shape.EmbeddingLength, queries = _shape.Heads * _shape.HeadLength, keys = _shape.KVHeads * _shape.HeadLength;
+        // The family that fuses gate and up fuses these, too.
+        if (_architecture.HasFusedGateUp)
+        {
+            AddMatrix(name("attn_qkv.weight"), queries + 2 * keys, embedding, MatrixRole.AttentionFused, layer);
+            return;
+        }
+        AddMatrix(name("attn_q.weight"), queries, embedding, layer: layer);
+        AddMatrix(name("attn_k.weight"), keys, embedding, layer: layer);
+        AddMatrix(name("attn_v.weight"), keys, embedding, MatrixRole.AttentionValue, layer);
+        if (_architecture.NeedsQkvBias)
+        {
+            AddVector(name("attn_q.bias"), queries, 0, BiasDeviation);
+            AddVector(name("attn_k.bias"), keys, 0, BiasDeviation);
+            AddVector(name("attn_v.bias"), keys, 0, BiasDeviation);
+        }
+        if (_architecture.HasQueryKeyNorm)
+        {
+            AddVector(name("attn_q_norm.weight"), _shape.HeadLength, 1, NormDeviation);
+            AddVector(name("attn_k_norm.weight"), _shape.HeadLength, 1, NormDeviation);
+        }
     }
 
     private void AddMatrix(string name, int rows, int columns, MatrixRole role = MatrixRole.Other, int layer = 0, float gain = 1)

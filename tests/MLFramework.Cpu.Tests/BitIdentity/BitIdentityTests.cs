@@ -26,7 +26,7 @@ public sealed class BitIdentityTests
     {
         int? only = ReadVariable(SeedVariable);
         int first = only ?? 0, count = only is null ? ReadVariable(CountVariable) ?? DefaultCount : 1;
-        int preemptions = 0, cached = 0, cancelled = 0, copies = 0, shared = 0, mixed = 0, tokens = 0;
+        int preemptions = 0, cached = 0, cancelled = 0, copies = 0, shared = 0, mixed = 0, tokens = 0, longest = 0;
         for (int seed = first; seed < first + count; seed++)
         {
             var mix = RequestMix.Draw(seed);
@@ -42,11 +42,13 @@ public sealed class BitIdentityTests
             shared += run.SharedPasses;
             mixed += run.MixedPasses;
             tokens += run.Tokens;
+            longest = Math.Max(longest, run.LongestSequence);
         }
-        string facts = $"{count} mixes: {tokens} tokens, {shared} shared passes, {mixed} with prompts and answers, {preemptions} preemptions, {cached} cached tokens, {copies} copied blocks, {cancelled} cancelled";
+        string facts = $"{count} mixes: {tokens} tokens, {shared} shared passes, {mixed} with prompts and answers, {preemptions} preemptions, {cached} cached tokens, {copies} copied blocks, {cancelled} cancelled, {longest} tokens the longest";
         TestContext.Out.WriteLine(facts);
-        if (count >= DefaultCount)
-            Assert.That(new[] { preemptions, cached / 100, cancelled, copies, mixed / 10 }, Is.All.GreaterThan(count / 6), $"Too tame to show anything: {facts}");
+        if (count < DefaultCount) return;
+        Assert.That(longest, Is.GreaterThan(ReductionGrid.Default.SpanLength), facts);
+        Assert.That(new[] { preemptions, cached / 100, cancelled, copies, mixed / 10 }, Is.All.GreaterThan(count / 6), $"Too tame to show anything: {facts}");
     }
 
     /// <summary>The property finds what it looks for: sums whose order depends on who else is in the batch, in one matrix of one layer.</summary>

@@ -5,7 +5,7 @@ namespace MLFramework.Cpu.Tests;
 /// <summary>Computes a mix together, then each of its requests alone, and compares all that was computed bit for bit.</summary>
 internal sealed class MixRun(RequestMix mix)
 {
-    private const int MostIterations = 20_000, RoomyCache = 512;
+    private const int MostIterations = 20_000, RoomyCache = 2048;
 
     public int Preemptions { get; private set; }
 
@@ -20,6 +20,8 @@ internal sealed class MixRun(RequestMix mix)
     public int MixedPasses { get; private set; }
 
     public int Tokens { get; private set; }
+
+    public int LongestSequence { get; private set; }
 
     /// <summary>Runs the mix.</summary>
     /// <param name="together">The model that computes the mix.</param>
@@ -36,6 +38,7 @@ internal sealed class MixRun(RequestMix mix)
             Preemptions += result.Preemptions;
             CachedTokens += result.CachedPromptTokens;
             Tokens += result.TokensGenerated;
+            LongestSequence = Math.Max(LongestSequence, result.PromptTokens + result.TokensGenerated);
             if (result.Reason == CompletionReason.Cancelled) Cancelled++;
             if (result.Error is { } error) return $"Request {i} failed: {error}";
             if (CompareWithAlone(requests[i], journal, mix.Requests[i], alone) is { } difference) return $"Request {i} {difference}";

@@ -31,30 +31,30 @@ internal sealed record MixedRequest(int[] Prompt, int MaxTokens, GenerationOptio
 internal sealed record RequestMix(
     int Seed, MixModel Model, int KernelSet, int Threads, long LeastSharedWork, int CacheTokens, KVElementType KVType, int MaxBatchSize, int Chunk, int TokensPerIteration, IReadOnlyList<MixedRequest> Requests)
 {
-    private const int LongestAnswer = 32, CommonLength = 48, LongestOwn = 40, LastArrival = 20;
+    private const int LongestAnswer = 32, CommonLength = 48, LongestOwn = 40, LastArrival = 20, LeastBlocks = 8, MostBlocks = 11;
 
     public static RequestMix Draw(int seed)
     {
         var random = new Random(seed);
         MixModel model = MixModel.All[random.Next(MixModel.All.Count)];
-        int most = random.Next(2, 10);
+        int most = random.Next(2, 10), scale = DrawScale(random, model);
         return new RequestMix(
             seed, model, random.Next(Cpu.KernelSet.Supported.Length), 1 + random.Next(3), random.Next(2) == 0 ? 0 : ForwardPass.LeastSharedWork,
-            random.Next(8, 12) * PagedAttention.BlockLength, (KVElementType)random.Next(Enum.GetValues<KVElementType>().Length), most, random.Next(1, 64), most + random.Next(64), [.. DrawRequests(random, model.VocabularySize)]);
+            random.Next(LeastBlocks, MostBlocks + 1) * scale * PagedAttention.BlockLength, (KVElementType)random.Next(Enum.GetValues<KVElementType>().Length), most, random.Next(1, 64), most + random.Next(64), [.. DrawRequests(random, model.VocabularySize, scale)]);
     }
 
     public override string ToString() =>
         $"seed {Seed}: {Model}, kernels {Cpu.KernelSet.Supported[KernelSet]}, {Threads} threads from {LeastSharedWork} bytes, {CacheTokens} tokens of {KVType} cache, "
         + $"batches of {MaxBatchSize}, chunks of {Chunk}, {TokensPerIteration} tokens an iteration; {string.Join("; ", Requests.Select((request, i) => $"{i}: {request}"))}";
 
-    private static IEnumerable<MixedRequest> DrawRequests(Random random, int vocabularySize)
+    private static IEnumerable<MixedRequest> DrawRequests(Random random, int vocabularySize, int scale)
     {
-        int[] common = Tokens(random, CommonLength, vocabularySize);
+        int[] common = Tokens(random, CommonLength * scale, vocabularySize);
         for (int prompts = random.Next(3, 7); prompts > 0; prompts--)
         {
             // Some prompts end where a block does: there the next token's block is new, or a cached one is copied.
-            int[] own = Tokens(random, random.Next(4) == 0 ? 16 * random.Next(1, 3) : random.Next(1, LongestOwn), vocabularySize);
-            int[] prompt = random.Next(2) == 0 ? own : [.. common.Take(random.Next(16, CommonLength + 1)), .. own];
+            int[] own = Tokens(random, random.Next(4) == 0 ? 16 * random.Next(1, 3) : random.Next(1, LongestOwn * scale), vocabularySize);
+            int[] prompt = random.Next(2) == 0 ? own : [.. common.Take(random.Next(16, CommonLength * scale + 1)), .. own];
             var priority = (Priority)random.Next(4);
             int arrival = random.Next(LastArrival);
             GenerationOptions options = random.Next(3) switch
@@ -71,6 +71,14 @@ internal sealed record RequestMix(
             }
         }
     }
+
+    /// <summary>How much longer all prompts of a mix are: most are short; some cross a chunk of attention's sums, and some of small models a span.</summary>
+    private static int DrawScale(Random random, MixModel model) => random.Next(10) switch
+    {
+        0 => Math.Min(14, model.Context / (CommonLength + LongestOwn + LongestAnswer)),
+        1 or 2 => 3,
+        _ => 1,
+    };
 
     private static int[] Tokens(Random random, int count, int vocabularySize) => [.. Enumerable.Range(0, count).Select(_ => random.Next(3, vocabularySize))];
 }

@@ -90,6 +90,30 @@ public sealed class ForwardPassTests
     public void Logits_of_every_family_are_the_same_bits_past_its_window_too(string architecture, int window) =>
         AssertSameBits(new SyntheticModel(architecture) { Type = TensorType.Q8_0, Window = window, Layers = LayersOf(architecture) }, KVElementType.F16);
 
+    /// <summary>A pass that is cancelled has stored keys and values of some layers only, at positions that the next pass computes again.</summary>
+    [Test]
+    public void What_a_pass_left_behind_that_ended_between_two_layers_changes_nothing()
+    {
+        using CpuModel model = TinyModels.Load(TinyModels.Write());
+        using var team = new ComputeTeam(2);
+        using PagedAttention attention = model.Kernels.CreateAttention(model.AttentionShape, KVElementType.F32, 8);
+        using var begun = new ForwardPass(model, attention, team, leastSharedWork: 0, layers: [0]);
+        using var pass = new ForwardPass(model, attention, team, leastSharedWork: 0);
+        using var plan = new PassPlan();
+        var recorder = new LogitsRecorder();
+        plan.Add(Prompt.AsSpan(0, 20), 0, [0, 1, 2], wantsLogits: true);
+        pass.Run(plan, recorder, CancellationToken.None);
+        plan.Clear();
+        plan.Add([.. Prompt[20..].Reverse()], 20, [0, 1, 2], wantsLogits: true);
+        begun.Run(plan, recorder, CancellationToken.None);
+        plan.Clear();
+        plan.Add(Prompt.AsSpan(20), 20, [0, 1, 2], wantsLogits: true);
+        pass.Run(plan, recorder, CancellationToken.None);
+
+        using var runner = new ModelRunner(model);
+        Assert.That(MatrixTests.Bits(recorder[0]), Is.EqualTo(MatrixTests.Bits(runner.Run((Prompt, 0, [0, 1, 2]))[0])));
+    }
+
     /// <summary>Contexts of several spans, which threads share or not as the batch and their number have it.</summary>
     [Test]
     public void Logits_of_long_contexts_are_the_same_bits_however_they_are_shared([Values] KVElementType kvType)

@@ -24,6 +24,13 @@ internal sealed class ReferenceModel(GgufFile file)
     /// <summary>Logits after each token from a position on.</summary>
     public double[][] LogitsFrom(int position, int[] tokens)
     {
+        double[][] output = Matrix(Has("output.weight") ? "output.weight" : "token_embd.weight");
+        return [.. HiddenStates(tokens)[position..].Select(row => output.Select(weights => Cap(Dot(weights, row), Number("final_logit_softcapping"))).ToArray())];
+    }
+
+    /// <summary>Each token's state after the final normalization.</summary>
+    public double[][] HiddenStates(int[] tokens)
+    {
         double embeddingScale = _architecture == "gemma3" ? Math.Sqrt(Embedding) : 1;
         double[][] embeddings = Matrix("token_embd.weight"), rows = [.. tokens.Select(token => embeddings[token].Select(x => x * embeddingScale).ToArray())];
         for (int layer = 0; layer < Layers; layer++)
@@ -32,8 +39,7 @@ internal sealed class ReferenceModel(GgufFile file)
             Add(rows, NormalizeIfHas(Attention(layer, Normalize(rows, prefix + "attn_norm")), prefix + "post_attention_norm"));
             Add(rows, NormalizeIfHas(FeedForward(prefix, Normalize(rows, prefix + "ffn_norm")), prefix + "post_ffw_norm"));
         }
-        double[][] output = Has("output.weight") ? Matrix("output.weight") : embeddings;
-        return [.. Normalize(rows[position..], "output_norm").Select(row => output.Select(weights => Cap(Dot(weights, row), Number("final_logit_softcapping"))).ToArray())];
+        return Normalize(rows, "output_norm");
     }
 
     private double[][] Attention(int layer, double[][] rows)

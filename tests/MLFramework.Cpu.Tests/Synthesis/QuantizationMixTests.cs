@@ -38,6 +38,13 @@ public sealed class QuantizationMixTests
     public void Rows_that_are_no_whole_super_blocks_get_the_next_larger_type(TensorType type, TensorType expected) =>
         Assert.That(QuantizationMix.Choose(type, MatrixRole.Other, 0, 30, 576), Is.EqualTo(expected));
 
+    [TestCase(TensorType.Q4_K, TensorType.Q5_K)]
+    [TestCase(TensorType.Q5_K, TensorType.Q6_K)]
+    [TestCase(TensorType.Q6_K, TensorType.Q6_K)]
+    [TestCase(TensorType.Q4_0, TensorType.Q4_0)]
+    public void Queries_keys_and_values_in_one_have_the_next_larger_type_of_a_medium_mix(TensorType type, TensorType expected) =>
+        Assert.That(QuantizationMix.Choose(type, MatrixRole.AttentionFused, 5, 32, 3072), Is.EqualTo(expected));
+
     [Test]
     public void Rows_that_are_no_whole_blocks_either_get_halves() =>
         Assert.That(QuantizationMix.Fit(TensorType.Q4_K, 24), Is.EqualTo(TensorType.F16));

@@ -48,7 +48,7 @@ internal static class GenerateJob
     {
         TimeProvider time = TimeProvider.System;
         JobMeter? meter = null;
-        using ModelSession session = ModelSession.Start(settings.Model, new SessionLimits(settings.MaxConcurrency, settings.KVTokens), executor => meter = new JobMeter(executor, time));
+        using ModelSession session = ModelSession.Start(settings.Model, new SessionLimits(settings.MaxConcurrency, settings.KVTokens), terminal: null, cancellationToken, executor => meter = new JobMeter(executor, time));
         IChatTemplate? template = plan.HasConversations ? session.LoadChatTemplate() : null;
         var tally = new JobTally();
         long start = time.GetTimestamp();

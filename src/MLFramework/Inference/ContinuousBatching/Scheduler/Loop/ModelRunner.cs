@@ -14,6 +14,7 @@ internal sealed partial class ModelRunner(IModelExecutor executor, int iteration
     private const int ExpectationFactor = 10;
 
     private CancellationTokenSource _giveUp = new();
+    private CancellationToken _linkedTo;
     private int[] _tokens = [];
 
     /// <summary>The tokens of the last successful run in the order of its batch, −1 where none was due.</summary>
@@ -43,6 +44,7 @@ internal sealed partial class ModelRunner(IModelExecutor executor, int iteration
         Task<BatchOutput> run;
         TimeSpan limit = TimeSpan.FromMilliseconds(iterationTimeoutMs);
         TimeSpan timeout = expected * ExpectationFactor > limit ? expected * ExpectationFactor : limit;
+        LinkTo(stop);
         try
         {
             run = executor.ExecuteBatchAsync(batch, _giveUp.Token)
@@ -80,11 +82,22 @@ internal sealed partial class ModelRunner(IModelExecutor executor, int iteration
 
     public void Dispose() => _giveUp.Dispose();
 
+    /// <summary>
+    /// An executor that computes on the caller's thread cannot be given up from here, so its token fires with <paramref name="stop"/>. That is the same for
+    /// all iterations of a loop, and linking them costs nothing then.
+    /// </summary>
+    private void LinkTo(CancellationToken stop)
+    {
+        if (stop == _linkedTo) return;
+        _giveUp.Dispose();
+        (_giveUp, _linkedTo) = (CancellationTokenSource.CreateLinkedTokenSource(stop), stop);
+    }
+
     /// <summary>Cancels a run and waits for it to end, so that the executor is not called while it still runs.</summary>
     private async ValueTask<bool> TryEndAsync(Task run, TimeSpan grace)
     {
         CancellationTokenSource giveUp = _giveUp;
-        _giveUp = new CancellationTokenSource();
+        _giveUp = CancellationTokenSource.CreateLinkedTokenSource(_linkedTo);
         try
         {
             giveUp.Cancel();
