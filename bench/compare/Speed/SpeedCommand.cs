@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using MLFramework.Cpu;
 
 namespace MLFramework.Compare;
@@ -53,6 +54,9 @@ internal sealed class SpeedCommand
         using var peer = new PeerModel(library, path);
         if (own.HyperParameters.VocabularySize != peer.VocabularySize) throw new CompareException($"{path}: we see {own.HyperParameters.VocabularySize} tokens, llama.cpp {peer.VocabularySize}.");
         Console.Error.WriteLine($"{path}: {own.Architecture}, our kernels {own.Kernels}");
-        return new ModelSpeed(Path.GetFileNameWithoutExtension(path), new SpeedComparison(own, peer, settings).Run(cell => Console.Error.WriteLine(SpeedReport.ToLine(cell))));
+        var comparison = new SpeedComparison(own, peer, settings);
+        (double ownIdle, double peerIdle) = comparison.MeasureIdle();
+        Console.Error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"cores used in the 10 ms after a step: ours {ownIdle:0.00}, llama.cpp {peerIdle:0.00}"));
+        return new ModelSpeed(Path.GetFileNameWithoutExtension(path), comparison.Run(cell => Console.Error.WriteLine(SpeedReport.ToLine(cell))));
     }
 }

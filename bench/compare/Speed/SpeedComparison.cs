@@ -21,7 +21,12 @@ internal sealed record SpeedSettings(int[] Batches, int Context, int[] Prompts, 
 /// <param name="settings">What to compare.</param>
 internal sealed class SpeedComparison(CpuModel own, PeerModel peer, SpeedSettings settings)
 {
-    private const int Warmups = 3;
+    private const int Warmups = 3, MostTimesRepetitions = 10, IdlePrompt = 64, IdleLooks = 5;
+
+    /// <summary>Short steps are repeated more often than asked for, until they have taken this long.</summary>
+    private static readonly TimeSpan s_leastTime = TimeSpan.FromSeconds(1);
+
+    private static readonly TimeSpan s_idleTime = TimeSpan.FromMilliseconds(10);
 
     private static readonly TimeProvider s_clock = TimeProvider.System;
 
@@ -37,6 +42,31 @@ internal sealed class SpeedComparison(CpuModel own, PeerModel peer, SpeedSetting
         }
         return [.. cells.OrderBy(cell => (cell.Phase, cell.Batch, cell.Length))];
     }
+
+    /// <summary>
+    /// How busy the process is while neither engine has anything to do, right after a step of each, in cores: an engine that spins between its steps slows the
+    /// other's. The calmest of several looks, since the runtime compiles in the background.
+    /// </summary>
+    public (double Own, double Peer) MeasureIdle()
+    {
+        int[] prompt = RandomTokens(new Random(settings.Seed), IdlePrompt);
+        using var engine = new OwnEngine(own, settings.Threads, 1, prompt.Length, settings.Seed);
+        using var context = new PeerContext(peer, 1, prompt.Length, settings.Threads, flashAttention: true);
+        return (Calmest(() => engine.Prefill(prompt)), Calmest(() =>
+        {
+            context.Reset();
+            PrefillPeer(context, prompt);
+        }));
+    }
+
+    private static double Calmest(Action step) => Enumerable.Range(0, IdleLooks).Min(_ =>
+    {
+        step();
+        TimeSpan before = Environment.CpuUsage.TotalTime;
+        long start = s_clock.GetTimestamp();
+        using (var wait = new PeriodicTimer(s_idleTime, s_clock)) wait.WaitForNextTickAsync().AsTask().GetAwaiter().GetResult();
+        return (Environment.CpuUsage.TotalTime - before) / s_clock.GetElapsedTime(start);
+    });
 
     /// <summary>From the largest batch down: our sequences compute their prompts once.</summary>
     private IEnumerable<SpeedCell> RunDecodes()
@@ -99,7 +129,8 @@ internal sealed class SpeedComparison(CpuModel own, PeerModel peer, SpeedSetting
     private PairedTimes Measure(Action ownStep, Action peerStep, Action afterPeer)
     {
         var times = new PairedTimes();
-        for (int i = -Warmups; i < settings.Repetitions; i++)
+        long start = s_clock.GetTimestamp();
+        for (int i = -Warmups; i < settings.Repetitions || (i < MostTimesRepetitions * settings.Repetitions && s_clock.GetElapsedTime(start) < s_leastTime); i++)
         {
             double ownSeconds = Seconds(ownStep), peerSeconds = Seconds(peerStep);
             afterPeer();

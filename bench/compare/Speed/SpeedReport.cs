@@ -46,7 +46,7 @@ internal sealed record SpeedReport(
             void Row(string title, string what, Func<SpeedCell, string> show) =>
                 text.Append(CultureInfo.InvariantCulture, $"| {title} | {what} | {string.Join(" | ", columns.Select(column => model.Cells.FirstOrDefault(cell => cell.Title == column) is { } cell ? show(cell) : ""))} |\n");
         }
-        text.Append(CultureInfo.InvariantCulture, $"\n{Machine}, {Threads} threads; our kernels: {OwnKernels}; llama.cpp {PeerVersion} with its backend {PeerBackend}; context {Context}; medians of {Repetitions} steps.\n");
+        text.Append(CultureInfo.InvariantCulture, $"\n{Machine}, {Threads} threads; our kernels: {OwnKernels}; llama.cpp {PeerVersion} with its backend {PeerBackend}; context {Context}; medians of {Repetitions} steps or more.\n");
         return text.ToString();
     }
 

@@ -23,20 +23,23 @@ internal sealed class ModelSession : IDisposable
     private readonly RequestQueue _queue = new();
     private readonly SchedulerMetricsCollector _metrics = new(MetricsConfiguration.Default);
 
-    private ModelSession(CpuModel model, int context, int? threads, SessionLimits limits, Func<IModelExecutor, IModelExecutor>? wrap)
+    private ModelSession(CpuModel model, int context, ModelSettings settings, SessionLimits limits, Func<IModelExecutor, IModelExecutor>? wrap)
     {
         Model = model;
         Context = context;
-        _executor = new CpuModelExecutor(model, new CpuExecutorOptions { Threads = threads, KVCacheTokens = KVTokens(model.HyperParameters, context, limits) });
-        Cache = new PagedKVCacheManager(_executor.KVCache);
+        _executor = new CpuModelExecutor(model, new CpuExecutorOptions { Threads = settings.Threads, KVCacheTokens = KVTokens(model.KVBytesPerToken(settings.KVType), context, limits), KVType = settings.KVType });
         int concurrency = limits.MaxConcurrency;
+
+        // As many may start together as run together, and what was computed is kept as long as there is room.
+        PrefillConfiguration prefill = PrefillConfiguration.Default with { MaxPrefillBatchSize = concurrency, PrefillCacheMaxEntries = int.MaxValue };
+        Cache = new PagedKVCacheManager(_executor.KVCache, prefill);
         long cacheBytes = _executor.KVCache.TotalBlocks * _executor.KVCache.BlockSize * _executor.KVCache.BytesPerToken;
         var constraints = new BatchConstraints(concurrency, cacheBytes, MinBatchSize: 1, MaxSequenceLength: context);
         Vocabulary vocabulary = model.Tokenizer.Vocabulary;
         var completion = new CompletionConfiguration(EosTokenId: vocabulary.EosId ?? -1) { AdditionalEosTokenIds = vocabulary.EndOfGenerationIds };
         Scheduler = new ContinuousBatchScheduler(
             _queue,
-            new BatchManager(_queue, Cache, constraints),
+            new BatchManager(_queue, Cache, constraints, prefill),
             new CompletionDetector(completion, model.Tokenizer),
             new CapacityManager(new CapacityConstraints(concurrency, cacheBytes, MemoryPerSlotBytes: 0, MaxConcurrentRequests: concurrency, MemoryBufferRatio: 0)),
             wrap?.Invoke(_executor) ?? _executor,
@@ -87,7 +90,7 @@ internal sealed class ModelSession : IDisposable
                 throw new UsageException($"--kv-tokens {limits.KVTokens}: one request may need the whole context of {context} tokens; allow as many, or lower --context.");
             }
 
-            return new ModelSession(model, context, settings.Threads, limits, wrap);
+            return new ModelSession(model, context, settings, limits, wrap);
         }
         catch (OutOfMemoryException e)
         {
@@ -128,9 +131,8 @@ internal sealed class ModelSession : IDisposable
     }
 
     /// <summary>Memory is taken as it is used; beyond a quarter of the machine's, requests give way to each other.</summary>
-    private static int KVTokens(HyperParameters sizes, int context, SessionLimits limits)
+    private static int KVTokens(long bytesPerToken, int context, SessionLimits limits)
     {
-        long bytesPerToken = 2L * sizeof(short) * sizes.Layers * sizes.KVHeads * sizes.HeadLength;
         long affordable = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4 / bytesPerToken;
         return limits.KVTokens ?? (int)Math.Clamp((long)context * limits.MaxConcurrency, context, Math.Clamp(affordable, context, int.MaxValue));
     }

@@ -22,23 +22,29 @@ internal static unsafe class ActivationQuantizer
             new Span<ActivationBlock>(blocks, length / ActivationBlock.Length).Clear();
             return;
         }
-        float inverse = 1 / rowScale;
+        float inverse = 1 / rowScale, inverseStep = inverse / ActivationBlock.LargestCode;
         for (ActivationBlock* end = blocks + length / ActivationBlock.Length; blocks < end; blocks++, x += ActivationBlock.Length)
         {
             Vector256<float> a = Vector256.Load(x), b = Vector256.Load(x + 8), c = Vector256.Load(x + 16), d = Vector256.Load(x + 24);
-            float even = Scale(Largest(Magnitudes(a), Magnitudes(c)), inverse), odd = Scale(Largest(Magnitudes(b), Magnitudes(d)), inverse);
-            Vector256<float> evenInverse = Vector256.Create(Inverse(even, inverse)), oddInverse = Vector256.Create(Inverse(odd, inverse));
-            Vector256<int> ca = VectorMath.ToInt32(a * evenInverse), cb = VectorMath.ToInt32(b * oddInverse), cc = VectorMath.ToInt32(c * evenInverse), cd = VectorMath.ToInt32(d * oddInverse);
-            Quads(ca, cb).Store(blocks->Codes);
-            Quads(cc, cd).Store(blocks->Codes + 16);
+            // The smallest scales with which no code is too large, of the even half in the lower lanes and of the odd in the upper; 1 for zeros.
+            Vector256<float> largest = LargestOfEach(Vector256.Max(Magnitudes(a), Magnitudes(c)), Vector256.Max(Magnitudes(b), Magnitudes(d))).AsSingle();
+            Vector256<float> scales = Vector256.MinNative(Vector256.Ceiling(largest * Vector256.Create(inverseStep)), Vector256.Create((float)ActivationBlock.LargestScale));
+            Vector256<float> inverses = Vector256.Create(inverse) / Vector256.MaxNative(scales, Vector256<float>.One);
+            Vector256<float> even = Vector256.Create(inverses.GetLower(), inverses.GetLower()), odd = Vector256.Create(inverses.GetUpper(), inverses.GetUpper());
+            Vector256<int> ca = VectorMath.ToInt32(a * even), cb = VectorMath.ToInt32(b * odd) << 16, cc = VectorMath.ToInt32(c * even), cd = VectorMath.ToInt32(d * odd) << 16;
+            Vector256.Narrow(Quads(ca, cb), Quads(cc, cd)).Store((uint*)blocks->Codes);
 
-            int suma = Vector256.Sum(ca), sumb = Vector256.Sum(cb), sumc = Vector256.Sum(cc), sumd = Vector256.Sum(cd);
-            blocks->Scales = Pair((int)even, (int)odd);
-            blocks->MinusEight = Pair(-8 * (suma + sumc), -8 * (sumb + sumd));
-            blocks->MinusSixteen = Pair(-16 * (suma + sumc), -16 * (sumb + sumd));
-            blocks->MinusThirtyTwo[0] = Pair(-32 * suma, -32 * sumb);
-            blocks->MinusThirtyTwo[1] = Pair(-32 * sumc, -32 * sumd);
-            blocks->Sum = (int)even * (suma + sumc) + (int)odd * (sumb + sumd);
+            // Sums as pairs in one integer: that of the odd half times 2^16, plus that of the even half.
+            Vector256<int> sums = SumOfEach(ca + cb, cc + cd);
+            Vector128<int> starts = (sums.GetLower() & Vector128.Create(-1, -1, -1, 0)) + (sums.GetUpper() & Vector128.Create(-1, -1, 0, -1));
+            int both = starts.ToScalar();
+            starts *= Vector128.Create(-8, -16, -32, -32);
+            // An even sum less than zero takes one from the odd.
+            (starts + ((starts & Vector128.Create(0x8000)) << 1)).Store(&blocks->MinusEight);
+            Vector256<int> factors = VectorMath.ToInt32(scales);
+            (int evenScale, int oddScale) = (factors.GetLower().ToScalar(), factors.GetUpper().ToScalar());
+            blocks->Scales = evenScale | oddScale << 16;
+            blocks->Sum = evenScale * (short)both + oddScale * (both - (short)both >> 16);
             blocks->RowScale = rowScale;
         }
     }
@@ -52,36 +58,35 @@ internal static unsafe class ActivationQuantizer
             even = Vector256.Max(even, Magnitudes(Vector256.Load(x + i)));
             odd = Vector256.Max(odd, Magnitudes(Vector256.Load(x + i + Vector256<float>.Count)));
         }
-        return Largest(even, odd);
+        return BitConverter.Int32BitsToSingle(LargestOfEach(even, Vector256.Max(even, odd)).GetElement(4));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector256<int> Magnitudes(Vector256<float> x) => x.AsInt32() & Vector256.Create(int.MaxValue);
 
+    /// <summary>The largest element of a in the lower lanes, that of b in the upper.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static float Largest(Vector256<int> a, Vector256<int> b)
+    private static Vector256<int> LargestOfEach(Vector256<int> a, Vector256<int> b)
     {
-        Vector256<int> eight = Vector256.Max(a, b);
-        Vector128<int> four = Vector128.Max(eight.GetLower(), eight.GetUpper());
-        Vector128<int> two = Vector128.Max(four, Vector128.Shuffle(four, Vector128.Create(2, 3, 0, 1)));
-        return BitConverter.Int32BitsToSingle(Vector128.Max(two, Vector128.Shuffle(two, Vector128.Create(1, 0, 3, 2))).ToScalar());
+        var four = Vector256.Create(Vector128.Max(a.GetLower(), a.GetUpper()), Vector128.Max(b.GetLower(), b.GetUpper()));
+        Vector256<int> two = Vector256.Max(four, Vector256.Shuffle(four, Vector256.Create(2, 3, 0, 1, 6, 7, 4, 5)));
+        return Vector256.Max(two, Vector256.Shuffle(two, Vector256.Create(1, 0, 3, 2, 5, 4, 7, 6)));
     }
 
-    /// <summary>The smallest integer scale with which no code is too large.</summary>
+    /// <summary>The sum of a in the lower lanes, that of b in the upper.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static float Scale(float largest, float inverse) => MathF.Min(MathF.Ceiling(largest * inverse / ActivationBlock.LargestCode), ActivationBlock.LargestScale);
+    private static Vector256<int> SumOfEach(Vector256<int> a, Vector256<int> b)
+    {
+        var four = Vector256.Create(a.GetLower() + a.GetUpper(), b.GetLower() + b.GetUpper());
+        Vector256<int> two = four + Vector256.Shuffle(four, Vector256.Create(2, 3, 0, 1, 6, 7, 4, 5));
+        return two + Vector256.Shuffle(two, Vector256.Create(1, 0, 3, 2, 5, 4, 7, 6));
+    }
 
+    /// <summary>Four quads of eight codes and eight that stand 16 bits higher, each in the lower half of a lane.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static float Inverse(float scale, float inverse) => scale == 0 ? 0 : inverse / scale;
-
-    /// <summary>Two eights of codes as four quads.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector128<sbyte> Quads(Vector256<int> even, Vector256<int> odd) =>
-        Vector128.Shuffle(Vector128.Narrow(Narrow(even), Narrow(odd)), Vector128.Create(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, (sbyte)15));
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector128<short> Narrow(Vector256<int> values) => Vector128.Narrow(values.GetLower(), values.GetUpper());
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static int Pair(int even, int odd) => (even & 0xFFFF) | odd << 16;
+    private static Vector256<ulong> Quads(Vector256<int> even, Vector256<int> odd)
+    {
+        Vector256<ulong> pairs = ((even & Vector256.Create(0xFF)) | (odd & Vector256.Create(0xFF0000))).AsUInt64();
+        return pairs | pairs >>> 24;
+    }
 }

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.Intrinsics;
 
 namespace MLFramework.Cpu;
 
@@ -133,7 +134,8 @@ internal readonly struct Q5_KBlocks : INarrowBlocks
     {
         ReadOnlySpan<byte> high = stored.Slice(16, 32);
         StoredCodes.NibbleRuns(stored[48..], codes);
-        for (int i = 0; i < codes.Length; i++) codes[i] |= (byte)((high[i % 32] >> i / 32 & 1) << 4);
+        for (int i = 0; i < codes.Length; i += Vector128<byte>.Count)
+            (Vector128.Create<byte>(codes[i..]) | (Vector128.Create(high[(i % 32)..]) >>> i / 32 & Vector128<byte>.One) << 4).CopyTo(codes[i..]);
         return StoredCodes.ScalesAndMinima(stored, factors);
     }
 }
@@ -159,8 +161,11 @@ internal readonly struct Q6_KBlocks : INarrowBlocks
         {
             ReadOnlySpan<byte> low = stored.Slice(half * 64, 64), high = stored.Slice(128 + half * 32, 32);
             for (int row = 0; row < 4; row++)
-                for (int i = 0; i < 32; i++)
-                    codes[half * 128 + row * 32 + i] = (byte)(low[row % 2 * 32 + i] >> row / 2 * 4 & 15 | (high[i] >> 2 * row & 3) << 4);
+                for (int i = 0; i < 32; i += Vector128<byte>.Count)
+                {
+                    Vector128<byte> nibbles = Vector128.Create(low[(row % 2 * 32 + i)..]) >>> row / 2 * 4 & Vector128.Create((byte)15);
+                    (nibbles | (Vector128.Create(high[i..]) >>> 2 * row & Vector128.Create((byte)3)) << 4).CopyTo(codes[(half * 128 + row * 32 + i)..]);
+                }
         }
         stored.Slice(192, 16).CopyTo(factors);
         return (BinaryPrimitives.ReadHalfLittleEndian(stored[208..]), default);
@@ -170,22 +175,34 @@ internal readonly struct Q6_KBlocks : INarrowBlocks
 /// <summary>What the stored types have in common.</summary>
 file static class StoredCodes
 {
+    /// <summary>Times a byte: that byte eight times.</summary>
+    private const ulong EightBytes = 0x0101010101010101;
+
     /// <summary>Byte i holds elements i and i + 16.</summary>
     public static void Nibbles(ReadOnlySpan<byte> stored, Span<byte> codes)
     {
-        for (int i = 0; i < 16; i++) (codes[i], codes[i + 16]) = ((byte)(stored[i] & 15), (byte)(stored[i] >> 4));
+        Vector128<byte> pairs = Vector128.Create(stored);
+        (pairs & Vector128.Create((byte)15)).CopyTo(codes);
+        (pairs >>> 4).CopyTo(codes[16..]);
     }
 
     /// <summary>A bit per element.</summary>
     public static void AddFifthBits(uint bits, Span<byte> codes)
     {
-        for (int i = 0; i < 32; i++) codes[i] |= (byte)((bits >> i & 1) << 4);
+        for (int i = 0; i < 32; i += Vector128<byte>.Count, bits >>= Vector128<byte>.Count)
+        {
+            // Bits 0 to 7 in the first eight bytes, 8 to 15 in the others; each byte looks at its own.
+            Vector128<byte> own = Vector128.Create(0x8040201008040201).AsByte();
+            Vector128<byte> spread = Vector128.Create((bits & 0xFF) * EightBytes, (bits >> 8 & 0xFF) * EightBytes).AsByte();
+            (Vector128.Create<byte>(codes[i..]) | Vector128.Equals(spread & own, own) & Vector128.Create((byte)16)).CopyTo(codes[i..]);
+        }
     }
 
     /// <summary>Four runs of 32 bytes: a run holds a block in its low and the next in its high nibbles.</summary>
     public static void NibbleRuns(ReadOnlySpan<byte> stored, Span<byte> codes)
     {
-        for (int i = 0; i < codes.Length; i++) codes[i] = (byte)(stored[i / 64 * 32 + i % 32] >> i / 32 % 2 * 4 & 15);
+        for (int i = 0; i < codes.Length; i += Vector128<byte>.Count)
+            (Vector128.Create(stored[(i / 64 * 32 + i % 32)..]) >>> i / 32 % 2 * 4 & Vector128.Create((byte)15)).CopyTo(codes[i..]);
     }
 
     /// <summary>Two halves and twelve bytes; as the kernel only adds minima, theirs is negated.</summary>

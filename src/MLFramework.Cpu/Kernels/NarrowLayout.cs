@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 
 namespace MLFramework.Cpu;
 
@@ -15,7 +16,7 @@ namespace MLFramework.Cpu;
 internal static class NarrowLayout<TBlocks> where TBlocks : struct, INarrowBlocks
 {
     /// <summary>Quads of a block.</summary>
-    public const int Quads = 8;
+    public const int QuadCount = 8;
 
     /// <summary>Columns of a quad.</summary>
     public const int QuadLength = 4;
@@ -24,14 +25,14 @@ internal static class NarrowLayout<TBlocks> where TBlocks : struct, INarrowBlock
     public static int CodeBytes
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => (Quads / 2 + (TBlocks.HighBits > 0 ? TBlocks.Parts : 0)) * QuadLength;
+        get => (QuadCount / 2 + (TBlocks.HighBits > 0 ? TBlocks.Parts : 0)) * QuadLength;
     }
 
     /// <summary>Vectors of nibbles per scale.</summary>
     public static int StepsPerPart
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => Quads / 2 / TBlocks.Parts;
+        get => QuadCount / 2 / TBlocks.Parts;
     }
 
     /// <summary>Vectors per scale.</summary>
@@ -69,6 +70,14 @@ internal static class NarrowLayout<TBlocks> where TBlocks : struct, INarrowBlock
         get => HeaderBytes + TBlocks.BlocksPerSuper * BlockBytes;
     }
 
-    /// <summary>The column of a block that is byte <paramref name="index"/> of a quad.</summary>
-    public static int Column(int quad, int index) => quad / 4 * 16 + index / 2 * 8 + quad % 4 * 2 + index % 2;
+    /// <summary>The quad that a column of a block belongs to, and its place in it.</summary>
+    public static (int Quad, int Index) Position(int column) => (column / 16 * 4 + column % 8 / 2, column / 8 % 2 * 2 + column % 2);
+
+    /// <summary>Brings the codes of a block into the order of their quads: quads 0, 2, 4 and 6, and quads 1, 3, 5 and 7.</summary>
+    public static (Vector128<byte> Even, Vector128<byte> Odd) Quads(ReadOnlySpan<byte> codes)
+    {
+        Vector128<byte> order = Vector128.Create((byte)0, 1, 8, 9, 4, 5, 12, 13, 2, 3, 10, 11, 6, 7, 14, 15);
+        Vector128<byte> first = Vector128.Shuffle(Vector128.Create(codes), order), second = Vector128.Shuffle(Vector128.Create(codes[16..]), order);
+        return (Vector128.Create(first.GetLower(), second.GetLower()), Vector128.Create(first.GetUpper(), second.GetUpper()));
+    }
 }

@@ -1,3 +1,5 @@
+using System.Runtime.Intrinsics;
+
 namespace MLFramework.Cpu;
 
 /// <summary>Weights of 4, 5 or 6 bits, packed as <see cref="NarrowLayout{TBlocks}"/> says: with as many bytes as in the file, or three percent more.</summary>
@@ -92,19 +94,22 @@ internal sealed unsafe class NarrowMatrix<TBlocks, TSimd, TFloats, TInts, TShort
     {
         for (; !codes.IsEmpty; target += NarrowLayout<TBlocks>.BlockBytes, codes = codes[BlockLength..], factors = factors[2..])
         {
-            byte* group = target + lane / TSimd.Lanes * TSimd.Lanes * NarrowLayout<TBlocks>.CodeBytes;
-            for (int quad = 0; quad < NarrowLayout<TBlocks>.Quads; quad++)
+            (Vector128<byte> even, Vector128<byte> odd) = NarrowLayout<TBlocks>.Quads(codes);
+            Vector128<uint> nibbles = (even & Vector128.Create((byte)15) | (odd & Vector128.Create((byte)15)) << 4).AsUInt32();
+            Vector128<uint> high = ((even >>> 4 << 4) | odd >>> 4).AsUInt32();
+            uint* quad = Quad(target + lane / TSimd.Lanes * TSimd.Lanes * NarrowLayout<TBlocks>.CodeBytes, 0, lane);
+            if (TBlocks.HighBits > 0)
             {
-                int part = quad / 2 / NarrowLayout<TBlocks>.StepsPerPart, step = quad / 2 % NarrowLayout<TBlocks>.StepsPerPart;
-                byte* first = Quad(group, part * NarrowLayout<TBlocks>.VectorsPerPart, lane);
-                byte* nibbles = Quad(group, (part + 1) * NarrowLayout<TBlocks>.VectorsPerPart - NarrowLayout<TBlocks>.StepsPerPart + step, lane);
-                for (int i = 0; i < NarrowLayout<TBlocks>.QuadLength; i++)
-                {
-                    int code = codes[NarrowLayout<TBlocks>.Column(quad, i)];
-                    nibbles[i] |= (byte)((code & 15) << quad % 2 * 4);
-                    if (TBlocks.HighBits > 0) first[i] |= (byte)(code >> 4 << step * TBlocks.HighBits + 4 - quad % 2 * 4);
-                }
+                uint first = high.GetElement(0) | high.GetElement(1) << TBlocks.HighBits, second = high.GetElement(2) | high.GetElement(3) << TBlocks.HighBits;
+                *quad = TBlocks.Parts == 1 ? first | second << 2 * TBlocks.HighBits : first;
+                if (TBlocks.Parts == 2) quad[3 * TSimd.Lanes] = second;
+                quad += TSimd.Lanes;
             }
+            quad[0] = nibbles.GetElement(0);
+            quad[TSimd.Lanes] = nibbles.GetElement(1);
+            if (TBlocks.Parts == 2) quad += TSimd.Lanes;
+            quad[2 * TSimd.Lanes] = nibbles.GetElement(2);
+            quad[3 * TSimd.Lanes] = nibbles.GetElement(3);
             if (TBlocks.BlocksPerSuper > 1)
             {
                 byte* planes = target + NarrowLayout<TBlocks>.BlockCodeBytes;
@@ -115,15 +120,16 @@ internal sealed unsafe class NarrowMatrix<TBlocks, TSimd, TFloats, TInts, TShort
 
     private static int ReadCode(byte* block, int lane, int column)
     {
-        int quad = column / 16 * 4 + column % 8 / 2, index = column / 8 % 2 * 2 + column % 2;
+        (int quad, int index) = NarrowLayout<TBlocks>.Position(column);
         int part = quad / 2 / NarrowLayout<TBlocks>.StepsPerPart, step = quad / 2 % NarrowLayout<TBlocks>.StepsPerPart;
         byte* group = block + lane / TSimd.Lanes * TSimd.Lanes * NarrowLayout<TBlocks>.CodeBytes;
-        int code = Quad(group, (part + 1) * NarrowLayout<TBlocks>.VectorsPerPart - NarrowLayout<TBlocks>.StepsPerPart + step, lane)[index] >> quad % 2 * 4 & 15;
+        int code = ((byte*)Quad(group, (part + 1) * NarrowLayout<TBlocks>.VectorsPerPart - NarrowLayout<TBlocks>.StepsPerPart + step, lane))[index] >> quad % 2 * 4 & 15;
         if (TBlocks.HighBits == 0) return code;
 
-        int high = Quad(group, part * NarrowLayout<TBlocks>.VectorsPerPart, lane)[index] >> step * TBlocks.HighBits + 4 - quad % 2 * 4;
+        int high = ((byte*)Quad(group, part * NarrowLayout<TBlocks>.VectorsPerPart, lane))[index] >> step * TBlocks.HighBits + 4 - quad % 2 * 4;
         return code | (high & (1 << TBlocks.HighBits) - 1) << 4;
     }
 
-    private static byte* Quad(byte* group, int vector, int lane) => group + (vector * TSimd.Lanes + lane % TSimd.Lanes) * NarrowLayout<TBlocks>.QuadLength;
+    /// <summary>A row's quad in one of the vectors of its group.</summary>
+    private static uint* Quad(byte* group, int vector, int lane) => (uint*)group + vector * TSimd.Lanes + lane % TSimd.Lanes;
 }

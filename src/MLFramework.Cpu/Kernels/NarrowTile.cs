@@ -21,7 +21,7 @@ internal static unsafe class NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts,
     where TGroups : struct, ITileSize
     where TTokens : struct, ITileSize
 {
-    private const int CacheLine = 64, PrefetchedBytes = 2304;
+    private const int CacheLine = 64, PrefetchedBlocks = 8;
 
     /// <summary>An <see cref="ActivationBlock"/>, of which the quads come first.</summary>
     private static int BlockInts => sizeof(ActivationBlock) / sizeof(int);
@@ -41,6 +41,8 @@ internal static unsafe class NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts,
         stride *= BlockInts;
         int vectorBytes = TSimd.Lanes * NarrowLayout<TBlocks>.QuadLength, groupBytes = TSimd.Lanes * NarrowLayout<TBlocks>.CodeBytes;
         int headerBytes = NarrowLayout<TBlocks>.HeaderBytes, blockBytes = NarrowLayout<TBlocks>.BlockBytes, superBytes = NarrowLayout<TBlocks>.SuperBytes;
+        // Whole super-blocks ahead, where the same rows stand at the same place.
+        int prefetchedBytes = (TBlocks.BlocksPerSuper == 1 ? PrefetchedBlocks : 1) * superBytes;
         int quadsPerPart = 2 * NarrowLayout<TBlocks>.StepsPerPart;
         int* x = (int*)input, xb = x + stride, xc = xb + stride, xd = xc + stride, xe = xd + stride, xf = xe + stride;
         TFloats suma0 = default, suma1 = default, suma2 = default, suma3 = default, sumb0 = default, sumb1 = default, sumb2 = default, sumb3 = default;
@@ -54,7 +56,12 @@ internal static unsafe class NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts,
             for (int block = 0; block < TBlocks.BlocksPerSuper; block++)
             {
                 if (prefetches)
-                    for (int line = 0; line < TGroups.Value * groupBytes; line += CacheLine) TSimd.Prefetch(codes + PrefetchedBytes + line);
+                {
+                    for (int line = 0; line < TGroups.Value * groupBytes; line += CacheLine) TSimd.Prefetch(codes + prefetchedBytes + line);
+                    byte* scales = TBlocks.BlocksPerSuper == 1 ? (byte*)halves : (byte*)factors;
+                    TSimd.Prefetch(scales + prefetchedBytes);
+                    if (TBlocks.BlocksPerSuper == 1 && TBlocks.HasMinima) TSimd.Prefetch(scales + prefetchedBytes + CacheLine);
+                }
                 byte* nibbles = codes;
                 for (int part = 0; part < TBlocks.Parts; part++)
                 {

@@ -112,13 +112,6 @@ public sealed class EngineBenchmark : IDisposable
     /// <summary>Tokens of prompts that came from the prefix cache.</summary>
     internal long CachedTokens => _cache.HitTokens;
 
-    internal bool CountsAllocations
-    {
-        set => _timed.CountsAllocations = value;
-    }
-
-    internal long AllocatedBytes => _timed.AllocatedBytes;
-
     /// <summary>One step of the scheduler, which runs the executor once.</summary>
     internal TimedExecutor Iterate(params ReadOnlySpan<Request> requests)
     {

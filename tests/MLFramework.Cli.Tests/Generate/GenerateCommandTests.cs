@@ -38,6 +38,14 @@ public class GenerateCommandTests
     }
 
     [Test]
+    public void Keys_and_values_are_stored_as_asked()
+    {
+        double[] likeliest = [.. ((string[])["f32", "f16", "q8_0"]).Select(type => Generate(Prompt, "--max-tokens", "1", "--logprobs", "1", "--kv-type", type).GetProperty("logprobs")[0].GetProperty("logprob").GetDouble())];
+        Assert.That(likeliest, Is.Unique);
+        Assert.That(likeliest[1..], Is.All.EqualTo(likeliest[0]).Within(0.05));
+    }
+
+    [Test]
     public void Ids_for_a_prompt_give_what_its_text_gives()
     {
         string ids = string.Join(',', new[] { 290, 313, 286, 477, 430, 352, 271 });
@@ -83,6 +91,7 @@ public class GenerateCommandTests
     [TestCase("the prompt has 7 tokens, and at most 3 fit", "generate", Prompt, "--context", "4")]
     [TestCase("sees at most 512 tokens", "generate", Prompt, "--context", "513")]
     [TestCase("no-such-file.gguf", "generate", Prompt, "--model", "no-such-file.gguf")]
+    [TestCase("must be one of f16, f32, q8_0", "generate", Prompt, "--kv-type", "f64")]
     [TestCase("must be a number from 0 to 2", "generate", Prompt, "--temperature", "3")]
     public void What_makes_no_sense_is_a_usage_error_that_says_why(string says, params string[] args)
     {
@@ -113,22 +122,21 @@ public class GenerateCommandTests
         Assert.That(error, Does.Contain("interrupted"));
     }
 
-    /// <summary>The kernels are one source over 256-bit vectors, which the runtime carries out with what there is: here with less and less.</summary>
-    [TestCase("DOTNET_EnableFMA")]
-    [TestCase("DOTNET_EnableAVX2")]
-    [TestCase("DOTNET_EnableAVX")]
-    [TestCase("DOTNET_EnableHWIntrinsic")]
+    /// <summary>The kernels are one source over vectors of any width, which the runtime carries out with what there is: here with less and less.</summary>
+    [Test]
     [CancelAfter(120_000)]
-    public async Task Ids_and_log_probabilities_are_the_same_bits_with_an_instruction_set_switched_off(string variable, CancellationToken cancellationToken)
+    public async Task Ids_and_log_probabilities_are_the_same_bits_with_an_instruction_set_switched_off(
+        [Values("DOTNET_EnableAVX512", "DOTNET_EnableFMA", "DOTNET_EnableAVX2", "DOTNET_EnableAVX", "DOTNET_EnableHWIntrinsic")] string variable,
+        [Values("q8_0", "q4_0")] string type, CancellationToken cancellationToken)
     {
-        string[] args = ["generate", Prompt, "--json", "--logprobs", "5", "--max-tokens", "10"];
-        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "mlf.dll"), .. args]) { RedirectStandardOutput = true };
+        string[] args = [Prompt, "--model", Path.Combine(AppContext.BaseDirectory, "models", $"demo-{type}.gguf"), "--logprobs", "5", "--max-tokens", "10"];
+        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "mlf.dll"), "generate", .. args, "--json"]) { RedirectStandardOutput = true };
         start.Environment[variable] = "0";
         using Process process = Process.Start(start)!;
         JsonElement without = JsonDocument.Parse(await process.StandardOutput.ReadToEndAsync(cancellationToken)).RootElement;
         await process.WaitForExitAsync(cancellationToken);
 
-        JsonElement with = Generate(Prompt, "--logprobs", "5", "--max-tokens", "10");
+        JsonElement with = Generate(args);
         Assert.That(process.ExitCode, Is.EqualTo(ExitCode.Success));
         Assert.That(without.GetProperty("logprobs").GetRawText(), Is.EqualTo(with.GetProperty("logprobs").GetRawText()));
     }

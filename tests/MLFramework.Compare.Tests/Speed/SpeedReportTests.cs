@@ -19,7 +19,7 @@ public sealed class SpeedReportTests
         Assert.That(lines[2], Is.EqualTo("| first | **times as fast** | **2.50** | **2.25** |"));
         Assert.That(lines[3], Is.EqualTo("|  | MLFramework, tokens/s | 2,000 | 2,000 |"));
         Assert.That(lines[5], Is.EqualTo("| second | **times as fast** |  | **1.13** |"));
-        Assert.That(lines[^2], Does.Contain("a processor, 2 threads").And.Contains("haswell").And.Contains("medians of 21 steps"));
+        Assert.That(lines[^2], Does.Contain("a processor, 2 threads").And.Contains("haswell").And.Contains("medians of 21 steps or more"));
     }
 
     [Test]

@@ -15,6 +15,22 @@ public sealed class ForwardPassTests
         if (type == TensorType.F32) AssertNear(model with { IsTied = true }, tolerance);
     }
 
+    /// <summary>All types in one file, as mixes have them: matrices of one group want activations as floats, of 16 and of 8 bits, and layers differ.</summary>
+    [Test]
+    public void Types_are_mixed_within_a_file()
+    {
+        TensorType[] types = [.. TensorTypes.All];
+        foreach (int turn in (int[])[0, 3, 7])
+        {
+            int next = turn;
+            var chosen = new Dictionary<string, TensorType>();
+            TensorType TypeOf(string name) => chosen.TryGetValue(name, out TensorType type) ? type : chosen[name] = types[next++ % types.Length];
+            var model = new SyntheticModel("llama") { TypeOf = TypeOf, Embedding = 256, Inner = 512, HeadLength = 64, IsTied = turn == 0 };
+            AssertNear(model, 3e-2);
+            AssertSameBits(model, KVElementType.F16);
+        }
+    }
+
     [Test]
     public void Rotations_follow_base_scale_and_factors()
     {

@@ -12,6 +12,9 @@ internal sealed record SyntheticModel(string Architecture)
     /// <summary>Type of its matrices.</summary>
     public TensorType Type { get; init; } = TensorType.F32;
 
+    /// <summary>Types of single matrices by their names, in place of <see cref="Type"/>; null for none.</summary>
+    public Func<string, TensorType>? TypeOf { get; init; }
+
     public int Layers { get; init; } = 2;
 
     public int Embedding { get; init; } = 32;
@@ -129,13 +132,13 @@ internal sealed record SyntheticModel(string Architecture)
     private IEnumerable<Tensor> Tensors()
     {
         int queries = Heads * HeadLength, keys = KVHeads * HeadLength;
-        Tensor Matrix(string name, int rows, int columns) => new(name, Type, 0, 1 / MathF.Sqrt(columns), columns, rows);
+        Tensor Matrix(string name, int rows, int columns) => new(name, TypeOf?.Invoke(name) ?? Type, 0, 1 / MathF.Sqrt(columns), columns, rows);
         Tensor Norm(string name, int length) => new(name, TensorType.F32, 1, 0.1f, length);
         Tensor Bias(string name, int length) => new(name, TensorType.F32, 0, 1, length);
         Tensor Factors(string name, float center) => new(name, TensorType.F32, center, 0.1f * center, RotaryLength / 2);
 
         // In gemma3 a factor makes them large.
-        yield return new Tensor("token_embd.weight", Type, 0, Architecture == "gemma3" ? 1 / MathF.Sqrt(Embedding) : 1, Embedding, VocabularySize);
+        yield return new Tensor("token_embd.weight", TypeOf?.Invoke("token_embd.weight") ?? Type, 0, Architecture == "gemma3" ? 1 / MathF.Sqrt(Embedding) : 1, Embedding, VocabularySize);
         for (int layer = 0; layer < Layers; layer++)
         {
             string prefix = $"blk.{layer}.";

@@ -24,9 +24,6 @@ internal sealed class JobMeter(IModelExecutor inner, TimeProvider time) : IModel
     /// <summary>Requests over all steps.</summary>
     public long Participations { get; private set; }
 
-    /// <summary>Positions of prompts computed, those that a preemption made compute again included.</summary>
-    public long PrefillTokens { get; private set; }
-
     /// <summary>Time from one token of a request to its next (ITL).</summary>
     public LatencyHistogram InterToken { get; } = new();
 
@@ -42,7 +39,6 @@ internal sealed class JobMeter(IModelExecutor inner, TimeProvider time) : IModel
         Participations += batch.Size;
         foreach (ScheduledTokens scheduled in batch.Schedule)
         {
-            PrefillTokens += scheduled.IsPrefill ? scheduled.Count : 0;
             if (!scheduled.ProducesToken)
             {
                 continue;

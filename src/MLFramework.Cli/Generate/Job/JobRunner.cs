@@ -13,6 +13,9 @@ namespace MLFramework.Cli;
 /// <param name="ended">Told of every prompt that has ended, in the order of their endings, by one caller at a time.</param>
 internal sealed class JobRunner(ModelSession session, IChatTemplate? template, int readAhead, Action<JobOutcome> ended)
 {
+    /// <summary>Bytes of the file that the window may span, so that long prompts do not fill the memory.</summary>
+    private const long MostBytes = 64 * 1024 * 1024;
+
     private readonly Lock _endings = new();
 
     /// <summary>Runs all prompts.</summary>
@@ -23,28 +26,30 @@ internal sealed class JobRunner(ModelSession session, IChatTemplate? template, i
     public async Task RunAsync(IEnumerable<PromptLine> prompts, Action<JobOutcome> write, CancellationToken cancellationToken)
     {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        var window = new Queue<Task<JobOutcome>>();
+        var window = new Queue<(Task<JobOutcome> Outcome, long EndOffset)>();
         try
         {
             foreach (PromptLine prompt in prompts)
             {
-                window.Enqueue(RunAsync(prompt, stop.Token));
-                while (window.Count >= readAhead || window is { Count: > 0 } && window.Peek().IsCompleted)
+                window.Enqueue((RunAsync(prompt, stop.Token), prompt.EndOffset));
+                while (window.TryPeek(out var first) && (first.Outcome.IsCompleted || window.Count >= readAhead || prompt.EndOffset - first.EndOffset > MostBytes))
                 {
-                    write(await window.Dequeue());
+                    await WriteFirstAsync();
                 }
             }
 
             while (window.Count > 0)
             {
-                write(await window.Dequeue());
+                await WriteFirstAsync();
             }
         }
         finally
         {
             await stop.CancelAsync();
-            await ((Task)Task.WhenAll(window)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await ((Task)Task.WhenAll(window.Select(entry => entry.Outcome))).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
+
+        async Task WriteFirstAsync() => write(await window.Dequeue().Outcome);
     }
 
     private async Task<JobOutcome> RunAsync(PromptLine prompt, CancellationToken stop)

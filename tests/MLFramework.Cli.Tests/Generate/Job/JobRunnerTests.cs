@@ -25,6 +25,15 @@ public sealed class JobRunnerTests : IDisposable
     }
 
     [Test]
+    public async Task No_more_bytes_are_read_ahead_than_the_window_spans()
+    {
+        int ahead = 0, written = 0;
+        IEnumerable<PromptLine> large = Prompts(40, _ => 2).Select(prompt => prompt with { EndOffset = prompt.Index * 30_000_000 });
+        await Run(large, 64, _ => ahead = Math.Max(ahead, _read - written++));
+        Assert.That(ahead, Is.LessThanOrEqualTo(4), "Three of 30 MB fit into 64 MiB behind the first, and the fourth is that which no longer does.");
+    }
+
+    [Test]
     public void Cancelling_leaves_a_beginning_without_gaps_and_ends_every_request()
     {
         using var stop = new CancellationTokenSource();
