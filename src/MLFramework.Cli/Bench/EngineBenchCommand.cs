@@ -68,8 +68,8 @@ internal static class EngineBenchCommand
 
         stages.Next("Warming up");
         (int prompt, int context) = Lengths(settings, model.HyperParameters.ContextLength);
-        int longest = Math.Max(prompt + 1, context + StepsOf(settings));
-        using var benchmark = new EngineBenchmark(model, settings.Batches.Max(), longest, new CpuExecutorOptions { Threads = settings.Threads, KVType = settings.KVType });
+        var options = new CpuExecutorOptions { Threads = settings.Threads, KVType = settings.KVType };
+        using var benchmark = new EngineBenchmark(model, settings.Batches.Max(), context + StepsOf(settings), prompt, options);
         WarmUp(benchmark, prompt, context, stages);
         stages.Next($"Prompt of {prompt}");
         tell(MeasurePrefill(benchmark, prompt, settings.Steps, stages));

@@ -75,7 +75,7 @@ internal sealed class ModelSession : IDisposable
     public static ModelSession Start(
         ModelSettings settings, SessionLimits limits, Terminal? terminal = null, CancellationToken cancellationToken = default, Func<IModelExecutor, IModelExecutor>? wrap = null)
     {
-        CpuModel model = ModelLoader.Load(settings.Path, terminal, cancellationToken);
+        CpuModel model = ModelLoader.Load(settings.Path, settings.Context ?? LargestDefaultContext, terminal, cancellationToken);
         try
         {
             int limit = model.HyperParameters.ContextLength;

@@ -39,7 +39,7 @@ public sealed class EngineBenchmarkTests : IDisposable
     public void A_prompt_of_several_chunks_takes_the_time_of_all()
     {
         using CpuModel model = TinyModels.Load(TinyModels.Write(change: metadata => metadata["llama.context_length"] = 2048));
-        using var benchmark = new EngineBenchmark(model, 1, 1100, new CpuExecutorOptions { Threads = 1 }, new Ticking());
+        using var benchmark = new EngineBenchmark(model, 1, 2, 1100, new CpuExecutorOptions { Threads = 1 }, new Ticking());
         Assert.That(benchmark.Prefill(1025), Is.EqualTo(3 * Ticking.Tick));
     }
 
@@ -59,7 +59,9 @@ public sealed class EngineBenchmarkTests : IDisposable
     {
         Assert.That(() => New(0, 50), Throws.InstanceOf<ArgumentOutOfRangeException>());
         Assert.That(() => New(1, _model.HyperParameters.ContextLength + 1), Throws.InstanceOf<ArgumentOutOfRangeException>().With.Message.Contains($"at most {_model.HyperParameters.ContextLength} tokens"));
+        Assert.That(() => New(1, 50, 64), Throws.InstanceOf<ArgumentOutOfRangeException>().With.Message.Contains("one of them behind the prompt"));
         using EngineBenchmark benchmark = New(2, 50);
+        Assert.That(() => benchmark.Prefill(60), Throws.InstanceOf<ArgumentOutOfRangeException>());
         Assert.That(() => benchmark.StartDecoding(3, 10), Throws.InstanceOf<ArgumentOutOfRangeException>());
         Assert.That(() => benchmark.StartDecoding(1, 50), Throws.InstanceOf<ArgumentOutOfRangeException>());
         Assert.That(() => benchmark.Prefill(0), Throws.InstanceOf<ArgumentOutOfRangeException>());
@@ -69,7 +71,7 @@ public sealed class EngineBenchmarkTests : IDisposable
 
     public void Dispose() => _model.Dispose();
 
-    private EngineBenchmark New(int maxBatchSize, int maxLength) => new(_model, maxBatchSize, maxLength, new CpuExecutorOptions { Threads = 1 }, new Ticking());
+    private EngineBenchmark New(int maxBatchSize, int maxLength, int maxPrompt = 59) => new(_model, maxBatchSize, maxLength, maxPrompt, new CpuExecutorOptions { Threads = 1 }, new Ticking());
 
     /// <summary>A clock that goes on by one tick whenever somebody looks.</summary>
     private sealed class Ticking : TimeProvider
