@@ -116,6 +116,10 @@ internal sealed class ModelSession : IDisposable
         Model.Dispose();
     }
 
+    /// <summary>Has the kernels compiled before the first request, while nobody waits for it yet.</summary>
+    /// <exception cref="OperationCanceledException">Ctrl+C.</exception>
+    public void WarmUp(CancellationToken cancellationToken) => _executor.WarmUp(cancellationToken);
+
     /// <summary>Finds how the model wants conversations.</summary>
     /// <exception cref="UsageException">In no way that is known.</exception>
     public IChatTemplate LoadChatTemplate()
