@@ -10,7 +10,7 @@ namespace MLFramework.Cpu;
 /// <remarks>
 /// An offset that is subtracted from all weights costs nothing: the 16-bit sums begin with it. They may wrap on the way, as long as the last one fits: at
 /// most 16 products of 15 × 127 without an offset, 16 of 16 × 127 with one, and 8 of 32 × 127. A tile has 1, 2 or 4 vectors of rows and 1 to 6 activations,
-/// with 4 vectors at most 2.
+/// with 4 vectors only one.
 /// </remarks>
 internal static unsafe class NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts, TGroups, TTokens>
     where TBlocks : struct, INarrowBlocks
@@ -45,7 +45,7 @@ internal static unsafe class NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts,
         int prefetchedBytes = (TBlocks.BlocksPerSuper == 1 ? PrefetchedBlocks : 1) * superBytes;
         int quadsPerPart = 2 * NarrowLayout<TBlocks>.StepsPerPart;
         int* x = (int*)input, xb = x + stride, xc = xb + stride, xd = xc + stride, xe = xd + stride, xf = xe + stride;
-        TFloats suma0 = default, suma1 = default, suma2 = default, suma3 = default, sumb0 = default, sumb1 = default, sumb2 = default, sumb3 = default;
+        TFloats suma0 = default, suma1 = default, suma2 = default, suma3 = default, sumb0 = default, sumb1 = default;
         TFloats sumc0 = default, sumc1 = default, sumd0 = default, sumd1 = default, sume0 = default, sume1 = default, sumf0 = default, sumf1 = default;
         TShorts mask = TSimd.CreatePairs(0x0F0F0F0F), highMask = TSimd.CreatePairs(TBlocks.HighBits == 1 ? 0x10101010 : 0x30303030);
         byte* codes = panel + headerBytes + row * NarrowLayout<TBlocks>.CodeBytes;
@@ -71,7 +71,7 @@ internal static unsafe class NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts,
                     if (TTokens.Value > 3) d0 = Start(xd, part);
                     if (TTokens.Value > 4) e0 = Start(xe, part);
                     if (TTokens.Value > 5) f0 = Start(xf, part);
-                    TShorts a1 = a0, a2 = a0, a3 = a0, b1 = b0, b2 = b0, b3 = b0, c1 = c0, d1 = d0, e1 = e0, f1 = f0;
+                    TShorts a1 = a0, a2 = a0, a3 = a0, b1 = b0, c1 = c0, d1 = d0, e1 = e0, f1 = f0;
 
                     TShorts high0 = default, high1 = default, high2 = default, high3 = default;
                     if (TBlocks.HighBits > 0)
@@ -101,7 +101,6 @@ internal static unsafe class NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts,
                             v = TSimd.CreatePairs(xb[quad]);
                             b0 = TSimd.AddBytePairProducts(b0, w0, v);
                             if (TGroups.Value > 1) b1 = TSimd.AddBytePairProducts(b1, w1, v);
-                            if (TGroups.Value > 2) (b2, b3) = (TSimd.AddBytePairProducts(b2, w2, v), TSimd.AddBytePairProducts(b3, w3, v));
                         }
                         if (TTokens.Value > 2)
                         {
@@ -140,7 +139,6 @@ internal static unsafe class NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts,
                             v = TSimd.CreatePairs(xb[quad + 1]);
                             b0 = TSimd.AddBytePairProducts(b0, w0, v);
                             if (TGroups.Value > 1) b1 = TSimd.AddBytePairProducts(b1, w1, v);
-                            if (TGroups.Value > 2) (b2, b3) = (TSimd.AddBytePairProducts(b2, w2, v), TSimd.AddBytePairProducts(b3, w3, v));
                         }
                         if (TTokens.Value > 2)
                         {
@@ -199,7 +197,6 @@ internal static unsafe class NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts,
                     {
                         sumb0 = Scaled(b0, xb, s0, m0, sumb0);
                         if (TGroups.Value > 1) sumb1 = Scaled(b1, xb, s1, m1, sumb1);
-                        if (TGroups.Value > 2) (sumb2, sumb3) = (Scaled(b2, xb, s2, m2, sumb2), Scaled(b3, xb, s3, m3, sumb3));
                     }
                     if (TTokens.Value > 2)
                     {
@@ -237,7 +234,7 @@ internal static unsafe class NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts,
         }
 
         Store(suma0, suma1, suma2, suma3, x, y);
-        if (TTokens.Value > 1) Store(sumb0, sumb1, sumb2, sumb3, xb, y + outputStride);
+        if (TTokens.Value > 1) Store(sumb0, sumb1, default, default, xb, y + outputStride);
         if (TTokens.Value > 2) Store(sumc0, sumc1, default, default, xc, y + 2 * outputStride);
         if (TTokens.Value > 3) Store(sumd0, sumd1, default, default, xd, y + 3 * outputStride);
         if (TTokens.Value > 4) Store(sume0, sume1, default, default, xe, y + 4 * outputStride);
