@@ -26,7 +26,7 @@ internal static class CommonOptions
     /// <summary>Numbers with commas between them, each from 1 to a bound; <c>none</c> for an empty list.</summary>
     public static Option<int[]> Numbers(string name, string description, int most, int[] standard) => new(name)
     {
-        Description = $"{description} [{string.Join(',', standard)}]",
+        Description = description,
         HelpName = "N,N,…",
         DefaultValueFactory = _ => standard,
         CustomParser = result =>

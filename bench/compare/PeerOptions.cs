@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Runtime.InteropServices;
 
 namespace MLFramework.Compare;
 
@@ -21,7 +22,7 @@ internal sealed class PeerOptions
     /// <exception cref="CompareException">It cannot be had, or does not run here.</exception>
     public PeerLibrary Load(ParseResult parsed)
     {
-        if (!OperatingSystem.IsLinux() || System.Runtime.InteropServices.RuntimeInformation.ProcessArchitecture != System.Runtime.InteropServices.Architecture.X64)
+        if (!OperatingSystem.IsLinux() || RuntimeInformation.ProcessArchitecture != Architecture.X64)
             throw new CompareException("llama.cpp's prebuilt libraries are called by the conventions of Linux on x64; this machine is another.");
         string folder = parsed.GetValue(_peer) ?? PeerPackage.Pinned.Fetch(parsed.GetValue(_cache) ?? PeerPackage.DefaultCache, new NpmProcess(), Console.Error.WriteLine);
         var library = PeerLibrary.Load(folder, parsed.GetValue(_backend));

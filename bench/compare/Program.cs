@@ -2,7 +2,7 @@ using System.CommandLine;
 using MLFramework.Compare;
 using MLFramework.Cpu;
 
-var root = new RootCommand("Measures MLFramework against llama.cpp on the same GGUF files, in one process, step by step in turn.");
+var root = new RootCommand("Measures MLFramework against llama.cpp on the same GGUF files, in one process, step by step in turn.") { HelpName = "bench/compare" };
 new SpeedCommand().AddTo(root);
 root.Add(new FidelityCommand().Create());
 root.Add(new GreedyCommand().Create());

@@ -19,6 +19,14 @@ public sealed record CpuExecutorOptions
     /// <value><see cref="KVElementType.F16"/>.</value>
     public KVElementType KVType { get; init; } = KVElementType.F16;
 
+    /// <summary>
+    /// Whether each of the executor's own threads stays on one physical core. That spares caches on a machine that the process has for itself, and harms where
+    /// others want the same cores: the kernel then cannot move a thread out of their way. The thread that calls the executor is never pinned. Linux only;
+    /// elsewhere, and with more threads than cores, it does nothing.
+    /// </summary>
+    /// <value>false.</value>
+    public bool PinThreads { get; init; }
+
     /// <summary>Checks every member against its range.</summary>
     /// <exception cref="ArgumentOutOfRangeException">A member is out of its range.</exception>
     public void Validate()

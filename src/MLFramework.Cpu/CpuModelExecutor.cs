@@ -54,7 +54,7 @@ public sealed class CpuModelExecutor : IModelExecutor, IDisposable
         KVCache.Validate();
         _attention = model.Kernels.CreateAttention(model.AttentionShape, options.KVType, blocks);
         _kvType = options.KVType;
-        _team = new ComputeTeam(options.Threads ?? HostMachine.This.CoreCount);
+        _team = new ComputeTeam(options.Threads ?? HostMachine.This.CoreCount, options.PinThreads ? HostMachine.This.Cores : null);
         _pass = new ForwardPass(model, _attention, _team, leastSharedWork);
         _sampler = new BatchSampler(_team.Size, model.HyperParameters.VocabularySize);
         _consumer = observe(_sampler);

@@ -8,11 +8,14 @@ namespace MLFramework.Compare;
 /// <summary><c>fidelity</c>: which engine's logits are nearer to the truth.</summary>
 internal sealed class FidelityCommand
 {
-    private const int Window = 64, LastPosition = 1 << 12;
+    private const int LastPosition = 1 << 12;
 
     private readonly PeerOptions _peer = new();
-    private readonly Option<string[]> _models = new("--model") { Description = "GGUF files [random models of all architectures and types].", AllowMultipleArgumentsPerToken = true };
-    private readonly Option<string[]> _architectures = new("--architectures") { Description = "Of random models [all].", AllowMultipleArgumentsPerToken = true };
+    private readonly Option<string[]> _models = new("--model") { Description = "GGUF files [random models of all families and types].", AllowMultipleArgumentsPerToken = true };
+    private readonly Option<string[]> _cases = new("--cases")
+    {
+        Description = $"Random models [all]: {string.Join(", ", FidelityCase.All.Select(which => which.Name))}.", AllowMultipleArgumentsPerToken = true,
+    };
     private readonly Option<TensorType[]> _types = new("--types") { Description = "Of random models [all].", AllowMultipleArgumentsPerToken = true };
     private readonly Option<int[]> _positions = CommonOptions.Numbers("--positions", "Positions after which logits are compared.", LastPosition, [1, 17, 48, 80, 112, 144, 176, 208, 240, 255]);
     private readonly Option<int> _threads = CommonOptions.Threads();
@@ -23,7 +26,8 @@ internal sealed class FidelityCommand
     {
         var command = new Command("fidelity", "Distance of both engines' logits from a float64 reference of the same weights: relative root mean square over vocabulary and positions.");
         _peer.AddTo(command);
-        foreach (Option option in (Option[])[_models, _architectures, _types, _positions, _threads, _seed]) command.Add(option);
+        foreach (Option option in (Option[])[_models, _cases, _types, _positions, _threads, _seed]) command.Add(option);
+        _cases.AcceptOnlyFromAmong([.. FidelityCase.All.Select(which => which.Name)]);
         command.SetAction(Run);
         return command;
     }
@@ -48,38 +52,26 @@ internal sealed class FidelityCommand
         }
         else
         {
-            string[] architectures = parsed.GetValue(_architectures) is { Length: > 0 } some ? some : SyntheticModel.Architectures;
+            string[] names = parsed.GetValue(_cases)!;
             TensorType[] types = parsed.GetValue(_types) is { Length: > 0 } chosen ? chosen : Enum.GetValues<TensorType>();
-            foreach (string architecture in architectures)
-                foreach (TensorType type in types) Show(MeasureRandom(architecture, type, library, positions, threads, seed));
+            foreach (FidelityCase which in FidelityCase.All.Where(which => names.Length == 0 || names.Contains(which.Name)))
+                foreach (TensorType type in types) Show(MeasureRandom(which, type, library, positions, threads, seed));
         }
         Console.WriteLine($"\nWith its default cache llama.cpp is nearer in {farther} rows.");
     }
 
-    /// <summary>A model whose rows are whole super-blocks, so that every type fits, with a window that the last position has left behind.</summary>
-    private static FidelityRow MeasureRandom(string architecture, TensorType type, PeerLibrary library, int[] positions, int threads, int seed)
+    private static FidelityRow MeasureRandom(FidelityCase which, TensorType type, PeerLibrary library, int[] positions, int threads, int seed)
     {
-        var model = new SyntheticModel(architecture)
-        {
-            Type = type, Layers = 7, Embedding = 256, Inner = 512, Heads = 4, KVHeads = 2, HeadLength = 64, Context = 512, Seed = seed,
-            Window = architecture is "gemma3" ? Window : 0, Change = MakeUnsigned,
-        };
+        SyntheticModel model = which.Model with { Type = type, Seed = seed };
         string path = Path.Combine(Path.GetTempPath(), $"compare-{Guid.NewGuid():N}.gguf");
         try
         {
             using (FileStream file = File.Create(path)) model.Write(file);
-            return FidelityRow.Measure(path, ($"{architecture}, random", type.ToString()), library, positions, threads, seed);
+            return FidelityRow.Measure(path, ($"{which.Name}, random", type.ToString()), library, positions, threads, seed);
         }
         finally
         {
             File.Delete(path);
         }
-    }
-
-    /// <summary>llama.cpp insists on unsigned sizes.</summary>
-    private static void MakeUnsigned(Dictionary<string, object> metadata)
-    {
-        foreach ((string key, object value) in metadata.ToArray())
-            if (value is int number) metadata[key] = (uint)number;
     }
 }

@@ -1,5 +1,5 @@
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Text;
 
 namespace MLFramework.Compare;
 
@@ -89,7 +89,7 @@ internal sealed unsafe class PeerLibrary
     }
 
     /// <summary>Zero-terminated, as C has it.</summary>
-    internal static byte[] Utf8(string text) => [.. System.Text.Encoding.UTF8.GetBytes(text), 0];
+    internal static byte[] Utf8(string text) => [.. Encoding.UTF8.GetBytes(text), 0];
 
     private static string BackendFile(string backend) => BackendPrefix + backend + BackendSuffix;
 }

@@ -10,8 +10,6 @@ internal static class EngineBenchCommand
     /// <summary>Steps that compile the code and fill the caches: a method is compiled anew after thirty calls.</summary>
     private const int WarmUpSteps = 40, WarmUpPerBatch = 5;
 
-    private const int AllocationSteps = 3;
-
     private const int DefaultPrompt = 512, DefaultContext = 256;
 
     /// <summary>Makes the command.</summary>
@@ -63,15 +61,15 @@ internal static class EngineBenchCommand
         long start = time.GetTimestamp();
         GgufFile file = GgufFile.Open(settings.Path);
         long fileBytes = file.ByteLength;
-        using CpuModel model = CpuModel.Load(file, cancellationToken: stages.CancellationToken);
+        using CpuModel model = CpuModel.Load(file, progress: stages, cancellationToken: stages.CancellationToken);
         int threads = settings.Threads ?? Environment.ProcessorCount;
         tell(new LoadRow(model.Name ?? Path.GetFileName(settings.Path), threads, $"{settings.KVType}", time.GetElapsedTime(start).TotalSeconds));
         long loadPeak = PeakWorkingSet();
 
         stages.Next("Warming up");
         (int prompt, int context) = Lengths(settings, model.HyperParameters.ContextLength);
-        int longest = Math.Max(prompt + 1, context + StepsOf(settings));
-        using var benchmark = new EngineBenchmark(model, settings.Batches.Max(), longest, new CpuExecutorOptions { Threads = settings.Threads, KVType = settings.KVType });
+        var options = new CpuExecutorOptions { Threads = settings.Threads, KVType = settings.KVType };
+        using var benchmark = new EngineBenchmark(model, settings.Batches.Max(), context + StepsOf(settings), prompt, options);
         WarmUp(benchmark, prompt, context, stages);
         stages.Next($"Prompt of {prompt}");
         tell(MeasurePrefill(benchmark, prompt, settings.Steps, stages));
@@ -103,7 +101,7 @@ internal static class EngineBenchCommand
     }
 
     /// <summary>Tokens that a request generates at most.</summary>
-    private static int StepsOf(EngineBenchSettings settings) => Math.Max(WarmUpSteps, WarmUpPerBatch + settings.Steps + AllocationSteps);
+    private static int StepsOf(EngineBenchSettings settings) => Math.Max(WarmUpSteps, WarmUpPerBatch + settings.Steps);
 
     private static void WarmUp(EngineBenchmark benchmark, int prompt, int context, Stages stages)
     {
@@ -139,16 +137,15 @@ internal static class EngineBenchCommand
         }
 
         var times = new TimeSpan[steps];
+        long allocatedBefore = load.AllocatedBytes;
         for (int i = 0; i < times.Length; i++)
         {
             stages.ThrowIfInterrupted();
             times[i] = load.Step();
         }
 
-        // Others in the process, the progress bar among them, allocate now and then: the fewest bytes are the engine's own.
-        long allocated = Enumerable.Range(0, AllocationSteps).Min(_ => load.MeasureAllocation());
         StepTimes summary = StepTimes.Of(times);
-        return new DecodeRow(batch, context, Rate(batch, summary), summary, allocated);
+        return new DecodeRow(batch, context, Rate(batch, summary), summary, (double)(load.AllocatedBytes - allocatedBefore) / steps);
     }
 
     private static double Rate(int tokens, StepTimes times) => tokens * 1000.0 / times.Median;
@@ -160,7 +157,7 @@ internal static class EngineBenchCommand
     }
 
     /// <summary>Tells who watches what is being done, and ends it on Ctrl+C.</summary>
-    private sealed class Stages(IProgress<ProgressStep>? bar, CancellationToken cancellationToken)
+    private sealed class Stages(IProgress<ProgressStep>? bar, CancellationToken cancellationToken) : IProgress<LoadProgress>
     {
         private int _done;
 
@@ -171,6 +168,9 @@ internal static class EngineBenchCommand
             ThrowIfInterrupted();
             bar?.Report(new ProgressStep(++_done, description));
         }
+
+        /// <summary>Loading is the first stage.</summary>
+        public void Report(LoadProgress value) => bar?.Report(new ProgressStep((double)value.PackedBytes / value.TotalBytes));
 
         public void ThrowIfInterrupted() => cancellationToken.ThrowIfCancellationRequested();
     }

@@ -22,17 +22,13 @@ internal sealed class EngineBenchOptions
 
     private static readonly int[] DefaultBatches = [1, 4, 8, 16, 32, 64];
 
-    private static readonly IReadOnlyDictionary<string, KVElementType> KVTypes = Enum.GetValues<KVElementType>().ToDictionary(type => $"{type}".ToLowerInvariant());
-
     private readonly Option<string?> _model = ModelOptions.NewModelOption();
     private readonly Option<int[]?> _batches = Options.Parsed<int[]?>("--batch", "N,N,…", $"Batch sizes of decoding [{string.Join(',', DefaultBatches)}].", ParseBatches);
     private readonly Option<int?> _prompt = Options.Integer("--prompt", "Tokens of the prompt that is computed [512].", 1, LongestSequence);
     private readonly Option<int?> _context = Options.Integer("--context", "Tokens that each decoding request has computed before [256].", 1, LongestSequence);
     private readonly Option<int?> _steps = Options.Integer("--steps", "Steps measured per batch size [20].", 1, MostSteps);
     private readonly Option<int?> _threads = ModelOptions.NewThreadsOption();
-    private readonly Option<string?> _kvType = Options.Parsed<string?>("--kv-type", string.Join('|', KVTypes.Keys), "How keys and values are stored [f16].", text =>
-        KVTypes.ContainsKey(text) ? text : throw new FormatException($"must be one of {string.Join(", ", KVTypes.Keys)}"));
-
+    private readonly KVTypeOption _kvType = new();
     private readonly Option<bool> _json = new("--json") { Description = "Print a row of JSON per measurement." };
 
     /// <summary>Adds the options.</summary>
@@ -44,9 +40,8 @@ internal sealed class EngineBenchOptions
         command.Add(_context);
         command.Add(_steps);
         command.Add(_threads);
-        command.Add(_kvType);
+        _kvType.AddTo(command);
         command.Add(_json);
-        _kvType.CompletionSources.Add([.. KVTypes.Keys]);
     }
 
     /// <summary>Reads the values of a command line that has been checked.</summary>
@@ -57,7 +52,7 @@ internal sealed class EngineBenchOptions
         parsed.GetValue(_context),
         parsed.GetValue(_steps) ?? 20,
         parsed.GetValue(_threads),
-        parsed.GetValue(_kvType) is { } type ? KVTypes[type] : KVElementType.F16,
+        _kvType.Read(parsed),
         parsed.GetValue(_json));
 
     private static int[] ParseBatches(string text) => [.. text.Split(',').Select(part =>

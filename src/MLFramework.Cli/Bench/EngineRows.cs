@@ -29,8 +29,8 @@ internal sealed record class PrefillRow(int Tokens, double TokensPerSecond, Step
 /// <param name="Context">Tokens that each had computed before the first step.</param>
 /// <param name="TokensPerSecond">Of all requests together, at the median of the times.</param>
 /// <param name="StepMs">Time for one step.</param>
-/// <param name="AllocatedBytesPerStep">Managed bytes that the process allocates in one step of the engine; 0 for a steady one.</param>
-internal sealed record class DecodeRow(int Batch, int Context, double TokensPerSecond, StepTimes StepMs, long AllocatedBytesPerStep) : EngineRow("decode");
+/// <param name="AllocatedBytesPerStep">Managed bytes that the engine allocates in one of these steps, on average; 0 when it is steady.</param>
+internal sealed record class DecodeRow(int Batch, int Context, double TokensPerSecond, StepTimes StepMs, double AllocatedBytesPerStep) : EngineRow("decode");
 
 /// <summary>Memory.</summary>
 /// <param name="FileBytes">The model's files.</param>

@@ -28,7 +28,7 @@ internal static class EngineTable
                     table.AddRow([$"Prompt of {prefill.Tokens}", .. Cells(prefill.TokensPerSecond, prefill.StepMs), string.Empty]);
                     break;
                 case DecodeRow decode:
-                    table.AddRow([$"Batch of {decode.Batch} at {decode.Context}", .. Cells(decode.TokensPerSecond, decode.StepMs), Number(decode.AllocatedBytesPerStep, 0)]);
+                    table.AddRow([$"Batch of {decode.Batch} at {decode.Context}", .. Cells(decode.TokensPerSecond, decode.StepMs), Number(decode.AllocatedBytesPerStep, decode.AllocatedBytesPerStep % 1 == 0 ? 0 : 1)]);
                     break;
             }
         }

@@ -38,6 +38,7 @@ internal static class ChatCommand
         try
         {
             template = session.LoadChatTemplate();
+            session.WarmUp(cancellationToken);
             return session;
         }
         catch

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using MLFramework.Cpu;
 
 namespace MLFramework.Cli;
 
@@ -6,7 +7,8 @@ namespace MLFramework.Cli;
 /// <param name="Path">The GGUF file.</param>
 /// <param name="Context">Most tokens of a prompt with its response; null for the model's own limit, as far as <see cref="ModelSession.LargestDefaultContext"/>.</param>
 /// <param name="Threads">Threads that compute; null for all.</param>
-internal sealed record class ModelSettings(string Path, int? Context, int? Threads);
+/// <param name="KVType">How keys and values are stored.</param>
+internal sealed record class ModelSettings(string Path, int? Context, int? Threads, KVElementType KVType = KVElementType.F16);
 
 /// <summary>The options of commands that run a model.</summary>
 internal sealed class ModelOptions
@@ -17,6 +19,7 @@ internal sealed class ModelOptions
         "--context", $"Most tokens of prompt and response together [the model's limit, at most {ModelSession.LargestDefaultContext}].", 2, 1 << 24);
 
     private readonly Option<int?> _threads = NewThreadsOption();
+    private readonly KVTypeOption _kvType = new();
 
     /// <summary>The option that names a model.</summary>
     public static Option<string?> NewModelOption() =>
@@ -32,8 +35,9 @@ internal sealed class ModelOptions
         command.Add(_model);
         command.Add(_context);
         command.Add(_threads);
+        _kvType.AddTo(command);
     }
 
     /// <summary>Reads the values of a command line that has been checked.</summary>
-    public ModelSettings Read(ParseResult parsed) => new(parsed.GetValue(_model) ?? EmbeddedModel.Path, parsed.GetValue(_context), parsed.GetValue(_threads));
+    public ModelSettings Read(ParseResult parsed) => new(parsed.GetValue(_model) ?? EmbeddedModel.Path, parsed.GetValue(_context), parsed.GetValue(_threads), _kvType.Read(parsed));
 }

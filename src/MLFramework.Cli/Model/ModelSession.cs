@@ -23,11 +23,11 @@ internal sealed class ModelSession : IDisposable
     private readonly RequestQueue _queue = new();
     private readonly SchedulerMetricsCollector _metrics = new(MetricsConfiguration.Default);
 
-    private ModelSession(CpuModel model, int context, int? threads, SessionLimits limits, Func<IModelExecutor, IModelExecutor>? wrap)
+    private ModelSession(CpuModel model, int context, ModelSettings settings, SessionLimits limits, Func<IModelExecutor, IModelExecutor>? wrap)
     {
         Model = model;
         Context = context;
-        _executor = new CpuModelExecutor(model, new CpuExecutorOptions { Threads = threads, KVCacheTokens = KVTokens(model.HyperParameters, context, limits) });
+        _executor = new CpuModelExecutor(model, new CpuExecutorOptions { Threads = settings.Threads, KVCacheTokens = KVTokens(model.KVBytesPerToken(settings.KVType), context, limits), KVType = settings.KVType });
         int concurrency = limits.MaxConcurrency;
 
         // As many may start together as run together, and what was computed is kept as long as there is room.
@@ -75,7 +75,7 @@ internal sealed class ModelSession : IDisposable
     public static ModelSession Start(
         ModelSettings settings, SessionLimits limits, Terminal? terminal = null, CancellationToken cancellationToken = default, Func<IModelExecutor, IModelExecutor>? wrap = null)
     {
-        CpuModel model = ModelLoader.Load(settings.Path, terminal, cancellationToken);
+        CpuModel model = ModelLoader.Load(settings.Path, settings.Context ?? LargestDefaultContext, terminal, cancellationToken);
         try
         {
             int limit = model.HyperParameters.ContextLength;
@@ -90,7 +90,7 @@ internal sealed class ModelSession : IDisposable
                 throw new UsageException($"--kv-tokens {limits.KVTokens}: one request may need the whole context of {context} tokens; allow as many, or lower --context.");
             }
 
-            return new ModelSession(model, context, settings.Threads, limits, wrap);
+            return new ModelSession(model, context, settings, limits, wrap);
         }
         catch (OutOfMemoryException e)
         {
@@ -116,6 +116,10 @@ internal sealed class ModelSession : IDisposable
         Model.Dispose();
     }
 
+    /// <summary>Has the kernels compiled before the first request, while nobody waits for it yet.</summary>
+    /// <exception cref="OperationCanceledException">Ctrl+C.</exception>
+    public void WarmUp(CancellationToken cancellationToken) => _executor.WarmUp(cancellationToken);
+
     /// <summary>Finds how the model wants conversations.</summary>
     /// <exception cref="UsageException">In no way that is known.</exception>
     public IChatTemplate LoadChatTemplate()
@@ -131,9 +135,8 @@ internal sealed class ModelSession : IDisposable
     }
 
     /// <summary>Memory is taken as it is used; beyond a quarter of the machine's, requests give way to each other.</summary>
-    private static int KVTokens(HyperParameters sizes, int context, SessionLimits limits)
+    private static int KVTokens(long bytesPerToken, int context, SessionLimits limits)
     {
-        long bytesPerToken = 2L * sizeof(short) * sizes.Layers * sizes.KVHeads * sizes.HeadLength;
         long affordable = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4 / bytesPerToken;
         return limits.KVTokens ?? (int)Math.Clamp((long)context * limits.MaxConcurrency, context, Math.Clamp(affordable, context, int.MaxValue));
     }

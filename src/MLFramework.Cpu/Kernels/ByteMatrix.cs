@@ -1,3 +1,5 @@
+using System.Buffers;
+
 namespace MLFramework.Cpu;
 
 /// <summary>
@@ -20,8 +22,11 @@ internal sealed unsafe class ByteMatrix<TSimd, TFloats, TInts, TShorts> : Packed
     {
         PackWith(panel =>
         {
-            var codes = new sbyte[columns];
-            var scales = new Half[columns / BlockLength];
+            // Rented: so many panels would leave the collector more than all else that loading does.
+            sbyte[] rentedCodes = ArrayPool<sbyte>.Shared.Rent(columns);
+            Half[] rentedScales = ArrayPool<Half>.Shared.Rent(columns / BlockLength);
+            Span<sbyte> codes = rentedCodes.AsSpan(0, columns);
+            Span<Half> scales = rentedScales.AsSpan(0, columns / BlockLength);
             for (int lane = 0; lane < PanelRows && panel * PanelRows + lane < rows; lane++)
             {
                 readRow(panel * PanelRows + lane, codes, scales);
@@ -32,6 +37,8 @@ internal sealed unsafe class ByteMatrix<TSimd, TFloats, TInts, TShorts> : Packed
                     ((Half*)(target + CodeBytes))[lane] = scales[block];
                 }
             }
+            ArrayPool<sbyte>.Shared.Return(rentedCodes);
+            ArrayPool<Half>.Shared.Return(rentedScales);
         });
     }
 

@@ -25,7 +25,11 @@ internal sealed class ComputeTeam : IDisposable
     private int _arrived, _nextItem, _running;
 
     /// <param name="size">Members, at least 1; all but one get a thread.</param>
-    public ComputeTeam(int size)
+    /// <param name="processors">
+    /// Logical processors for the members to stay on, where the system can do that; the caller's thread, which is the first member, is left alone, and so is
+    /// the first of these. Null for any.
+    /// </param>
+    public ComputeTeam(int size, IReadOnlyList<int>? processors = null)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(size, 1);
         Size = size;
@@ -33,7 +37,8 @@ internal sealed class ComputeTeam : IDisposable
         for (int i = 0; i < _threads.Length; i++)
         {
             int member = i + 1;
-            _threads[i] = new Thread(() => Serve(member)) { IsBackground = true, Name = $"mlf compute {member}" };
+            int? processor = member < processors?.Count ? processors[member] : null;
+            _threads[i] = new Thread(() => Serve(member, processor)) { IsBackground = true, Name = $"mlf compute {member}" };
             _threads[i].Start();
         }
     }
@@ -102,8 +107,9 @@ internal sealed class ComputeTeam : IDisposable
         if (_isBroken) throw new OperationCanceledException("Another member of the team failed.");
     }
 
-    private void Serve(int member)
+    private void Serve(int member, int? processor)
     {
+        if (processor is { } own) ThreadAffinity.TryPin(own);
         for (int seen = 0; ; seen++)
         {
             _start.WaitPast(seen);

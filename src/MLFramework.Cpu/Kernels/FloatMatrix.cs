@@ -1,3 +1,5 @@
+using System.Buffers;
+
 namespace MLFramework.Cpu;
 
 /// <summary>Float weights with float activations. A panel holds its 32 rows of column 0, then of column 1, and so on.</summary>
@@ -18,13 +20,16 @@ internal sealed unsafe class FloatMatrix<TWeights, TSimd, TFloats, TInts, TShort
     {
         PackWith(panel =>
         {
-            var weights = new float[columns];
+            // Rented: so many panels would leave the collector more than all else that loading does.
+            float[] rented = ArrayPool<float>.Shared.Rent(columns);
+            Span<float> weights = rented.AsSpan(0, columns);
             for (int row = panel * PanelRows; row < Math.Min(rows, (panel + 1) * PanelRows); row++)
             {
                 readRow(row, weights);
                 byte* destination = Panel(panel) + row % PanelRows * TWeights.Size;
                 for (int column = 0; column < columns; column++) TWeights.Store(destination + (long)column * ColumnBytes, weights[column]);
             }
+            ArrayPool<float>.Shared.Return(rented);
         });
     }
 

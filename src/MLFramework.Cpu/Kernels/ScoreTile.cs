@@ -46,86 +46,37 @@ internal static unsafe class ScoreTile<TElement, TSimd, TFloats, TInts, TShorts,
             if (TVectors.Value > 2 && VectorsPerBlock == 1) TSimd.Prefetch(w3 + prefetch);
             if (TVectors.Value <= 2)
             {
-                TFloats s = First(w0), t = TVectors.Value > 1 ? First(w1) : default, v = TSimd.Create(x[k]);
-                a0 = TSimd.MultiplyAdd(s, v, a0);
-                if (TVectors.Value > 1) a1 = TSimd.MultiplyAdd(t, v, a1);
-                if (TRows.Value > 1) v = TSimd.Create(xb[k]);
-                if (TRows.Value > 1) b0 = TSimd.MultiplyAdd(s, v, b0);
-                if (TRows.Value > 1 && TVectors.Value > 1) b1 = TSimd.MultiplyAdd(t, v, b1);
-                if (TRows.Value > 2) v = TSimd.Create(xc[k]);
-                if (TRows.Value > 2) c0 = TSimd.MultiplyAdd(s, v, c0);
-                if (TRows.Value > 2 && TVectors.Value > 1) c1 = TSimd.MultiplyAdd(t, v, c1);
-                if (TRows.Value > 3) v = TSimd.Create(xd[k]);
-                if (TRows.Value > 3) d0 = TSimd.MultiplyAdd(s, v, d0);
-                if (TRows.Value > 3 && TVectors.Value > 1) d1 = TSimd.MultiplyAdd(t, v, d1);
-                if (TRows.Value > 4) v = TSimd.Create(xe[k]);
-                if (TRows.Value > 4) e0 = TSimd.MultiplyAdd(s, v, e0);
-                if (TRows.Value > 4 && TVectors.Value > 1) e1 = TSimd.MultiplyAdd(t, v, e1);
-                if (TRows.Value > 5) v = TSimd.Create(xf[k]);
-                if (TRows.Value > 5) f0 = TSimd.MultiplyAdd(s, v, f0);
-                if (TRows.Value > 5 && TVectors.Value > 1) f1 = TSimd.MultiplyAdd(t, v, f1);
-
+                TFloats s = First(w0), t = TVectors.Value > 1 ? First(w1) : default;
+                Add(s, t, x[k], ref a0, ref a1);
+                if (TRows.Value > 1) Add(s, t, xb[k], ref b0, ref b1);
+                if (TRows.Value > 2) Add(s, t, xc[k], ref c0, ref c1);
+                if (TRows.Value > 3) Add(s, t, xd[k], ref d0, ref d1);
+                if (TRows.Value > 4) Add(s, t, xe[k], ref e0, ref e1);
+                if (TRows.Value > 5) Add(s, t, xf[k], ref f0, ref f1);
                 s = Second(w0);
                 if (TVectors.Value > 1) t = Second(w1);
-                v = TSimd.Create(x[k + 1]);
-                a0 = TSimd.MultiplyAdd(s, v, a0);
-                if (TVectors.Value > 1) a1 = TSimd.MultiplyAdd(t, v, a1);
-                if (TRows.Value > 1) v = TSimd.Create(xb[k + 1]);
-                if (TRows.Value > 1) b0 = TSimd.MultiplyAdd(s, v, b0);
-                if (TRows.Value > 1 && TVectors.Value > 1) b1 = TSimd.MultiplyAdd(t, v, b1);
-                if (TRows.Value > 2) v = TSimd.Create(xc[k + 1]);
-                if (TRows.Value > 2) c0 = TSimd.MultiplyAdd(s, v, c0);
-                if (TRows.Value > 2 && TVectors.Value > 1) c1 = TSimd.MultiplyAdd(t, v, c1);
-                if (TRows.Value > 3) v = TSimd.Create(xd[k + 1]);
-                if (TRows.Value > 3) d0 = TSimd.MultiplyAdd(s, v, d0);
-                if (TRows.Value > 3 && TVectors.Value > 1) d1 = TSimd.MultiplyAdd(t, v, d1);
-                if (TRows.Value > 4) v = TSimd.Create(xe[k + 1]);
-                if (TRows.Value > 4) e0 = TSimd.MultiplyAdd(s, v, e0);
-                if (TRows.Value > 4 && TVectors.Value > 1) e1 = TSimd.MultiplyAdd(t, v, e1);
-                if (TRows.Value > 5) v = TSimd.Create(xf[k + 1]);
-                if (TRows.Value > 5) f0 = TSimd.MultiplyAdd(s, v, f0);
-                if (TRows.Value > 5 && TVectors.Value > 1) f1 = TSimd.MultiplyAdd(t, v, f1);
+                Add(s, t, x[k + 1], ref a0, ref a1);
+                if (TRows.Value > 1) Add(s, t, xb[k + 1], ref b0, ref b1);
+                if (TRows.Value > 2) Add(s, t, xc[k + 1], ref c0, ref c1);
+                if (TRows.Value > 3) Add(s, t, xd[k + 1], ref d0, ref d1);
+                if (TRows.Value > 4) Add(s, t, xe[k + 1], ref e0, ref e1);
+                if (TRows.Value > 5) Add(s, t, xf[k + 1], ref f0, ref f1);
             }
             else
             {
-                // One vector of keys at a time, so that twelve sums, three queries and it fit into 16 registers.
+                // One vector of keys at a time: twelve sums, three queries and it must fit the registers.
                 TFloats u = TSimd.Create(x[k]), v = TRows.Value > 1 ? TSimd.Create(xb[k]) : default, w = TRows.Value > 2 ? TSimd.Create(xc[k]) : default;
-                TFloats s = First(w0);
-                a0 = TSimd.MultiplyAdd(s, u, a0);
-                if (TRows.Value > 1) b0 = TSimd.MultiplyAdd(s, v, b0);
-                if (TRows.Value > 2) c0 = TSimd.MultiplyAdd(s, w, c0);
-                s = First(w1);
-                a1 = TSimd.MultiplyAdd(s, u, a1);
-                if (TRows.Value > 1) b1 = TSimd.MultiplyAdd(s, v, b1);
-                if (TRows.Value > 2) c1 = TSimd.MultiplyAdd(s, w, c1);
-                s = First(w2);
-                a2 = TSimd.MultiplyAdd(s, u, a2);
-                if (TRows.Value > 1) b2 = TSimd.MultiplyAdd(s, v, b2);
-                if (TRows.Value > 2) c2 = TSimd.MultiplyAdd(s, w, c2);
-                s = First(w3);
-                a3 = TSimd.MultiplyAdd(s, u, a3);
-                if (TRows.Value > 1) b3 = TSimd.MultiplyAdd(s, v, b3);
-                if (TRows.Value > 2) c3 = TSimd.MultiplyAdd(s, w, c3);
-
+                Add(First(w0), u, v, w, ref a0, ref b0, ref c0);
+                Add(First(w1), u, v, w, ref a1, ref b1, ref c1);
+                Add(First(w2), u, v, w, ref a2, ref b2, ref c2);
+                Add(First(w3), u, v, w, ref a3, ref b3, ref c3);
                 u = TSimd.Create(x[k + 1]);
                 if (TRows.Value > 1) v = TSimd.Create(xb[k + 1]);
                 if (TRows.Value > 2) w = TSimd.Create(xc[k + 1]);
-                s = Second(w0);
-                a0 = TSimd.MultiplyAdd(s, u, a0);
-                if (TRows.Value > 1) b0 = TSimd.MultiplyAdd(s, v, b0);
-                if (TRows.Value > 2) c0 = TSimd.MultiplyAdd(s, w, c0);
-                s = Second(w1);
-                a1 = TSimd.MultiplyAdd(s, u, a1);
-                if (TRows.Value > 1) b1 = TSimd.MultiplyAdd(s, v, b1);
-                if (TRows.Value > 2) c1 = TSimd.MultiplyAdd(s, w, c1);
-                s = Second(w2);
-                a2 = TSimd.MultiplyAdd(s, u, a2);
-                if (TRows.Value > 1) b2 = TSimd.MultiplyAdd(s, v, b2);
-                if (TRows.Value > 2) c2 = TSimd.MultiplyAdd(s, w, c2);
-                s = Second(w3);
-                a3 = TSimd.MultiplyAdd(s, u, a3);
-                if (TRows.Value > 1) b3 = TSimd.MultiplyAdd(s, v, b3);
-                if (TRows.Value > 2) c3 = TSimd.MultiplyAdd(s, w, c3);
+                Add(Second(w0), u, v, w, ref a0, ref b0, ref c0);
+                Add(Second(w1), u, v, w, ref a1, ref b1, ref c1);
+                Add(Second(w2), u, v, w, ref a2, ref b2, ref c2);
+                Add(Second(w3), u, v, w, ref a3, ref b3, ref c3);
             }
             w0 += pairBytes;
             if (TVectors.Value > 1) w1 += pairBytes;
@@ -139,6 +90,24 @@ internal static unsafe class ScoreTile<TElement, TSimd, TFloats, TInts, TShorts,
         if (TRows.Value > 3) Store(d0, d1, default, default, panels, vector, offset, columns, isFirst, y + 3 * TiledAttention.RowStride);
         if (TRows.Value > 4) Store(e0, e1, default, default, panels, vector, offset, columns, isFirst, y + 4 * TiledAttention.RowStride);
         if (TRows.Value > 5) Store(f0, f1, default, default, panels, vector, offset, columns, isFirst, y + 5 * TiledAttention.RowStride);
+    }
+
+    /// <summary>Adds the products of two vectors of keys with an element of a query.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Add(TFloats key0, TFloats key1, float element, ref TFloats sum0, ref TFloats sum1)
+    {
+        TFloats query = TSimd.Create(element);
+        sum0 = TSimd.MultiplyAdd(key0, query, sum0);
+        if (TVectors.Value > 1) sum1 = TSimd.MultiplyAdd(key1, query, sum1);
+    }
+
+    /// <summary>Adds the products of a vector of keys with an element of up to three queries.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Add(TFloats key, TFloats queryA, TFloats queryB, TFloats queryC, ref TFloats sumA, ref TFloats sumB, ref TFloats sumC)
+    {
+        sumA = TSimd.MultiplyAdd(key, queryA, sumA);
+        if (TRows.Value > 1) sumB = TSimd.MultiplyAdd(key, queryB, sumB);
+        if (TRows.Value > 2) sumC = TSimd.MultiplyAdd(key, queryC, sumC);
     }
 
     private static byte* Start(byte** panels, int vector, int offset) => panels[vector / VectorsPerBlock] + offset + vector % VectorsPerBlock * TSimd.Lanes * TElement.LaneBytes;

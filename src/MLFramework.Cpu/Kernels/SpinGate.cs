@@ -3,10 +3,11 @@ namespace MLFramework.Cpu;
 /// <summary>A counter that threads wait for: they spin for some microseconds, then sleep until they are woken.</summary>
 internal sealed class SpinGate
 {
-    /// <summary>About twenty microseconds: longer than the phases of a pass differ, shorter than a time slice.</summary>
-    private const int SpinLimit = 400;
+    /// <summary>About eighty microseconds: longer than the phases of a pass differ, shorter than a time slice.</summary>
+    private const int SpinLimit = 2800;
 
-    private const int PausesPerSpin = 8;
+    /// <summary>One pause between two looks takes 30 ns on Zen 5; with more of them an opened gate would be noticed later.</summary>
+    private const int PausesPerSpin = 1;
 
     private readonly object _parking = new();
     private int _count;

@@ -32,22 +32,14 @@ internal static unsafe class ValueTile<TElement, TSimd, TFloats, TInts, TShorts,
     {
         int pairBytes = TElement.PairBytes(length), vectorBytes = TSimd.Lanes * TElement.LaneBytes;
         float* sums = y + element;
-        TFloats a0 = Rescaled(sums, factors, 0), a1 = default, a2 = default, a3 = default, b0 = default, b1 = default, b2 = default, b3 = default;
+        TFloats a0 = default, a1 = default, a2 = default, a3 = default, b0 = default, b1 = default, b2 = default, b3 = default;
         TFloats c0 = default, c1 = default, c2 = default, c3 = default, d0 = default, d1 = default, e0 = default, e1 = default, f0 = default, f1 = default;
-        if (TVectors.Value > 1) a1 = Rescaled(sums, factors, 1);
-        if (TVectors.Value > 2) (a2, a3) = (Rescaled(sums, factors, 2), Rescaled(sums, factors, 3));
-        if (TRows.Value > 1) b0 = Rescaled(sums + length, factors + 1, 0);
-        if (TRows.Value > 1 && TVectors.Value > 1) b1 = Rescaled(sums + length, factors + 1, 1);
-        if (TRows.Value > 1 && TVectors.Value > 2) (b2, b3) = (Rescaled(sums + length, factors + 1, 2), Rescaled(sums + length, factors + 1, 3));
-        if (TRows.Value > 2) c0 = Rescaled(sums + 2 * length, factors + 2, 0);
-        if (TRows.Value > 2 && TVectors.Value > 1) c1 = Rescaled(sums + 2 * length, factors + 2, 1);
-        if (TRows.Value > 2 && TVectors.Value > 2) (c2, c3) = (Rescaled(sums + 2 * length, factors + 2, 2), Rescaled(sums + 2 * length, factors + 2, 3));
-        if (TRows.Value > 3) d0 = Rescaled(sums + 3 * length, factors + 3, 0);
-        if (TRows.Value > 3 && TVectors.Value > 1) d1 = Rescaled(sums + 3 * length, factors + 3, 1);
-        if (TRows.Value > 4) e0 = Rescaled(sums + 4 * length, factors + 4, 0);
-        if (TRows.Value > 4 && TVectors.Value > 1) e1 = Rescaled(sums + 4 * length, factors + 4, 1);
-        if (TRows.Value > 5) f0 = Rescaled(sums + 5 * length, factors + 5, 0);
-        if (TRows.Value > 5 && TVectors.Value > 1) f1 = Rescaled(sums + 5 * length, factors + 5, 1);
+        Rescale(sums, factors[0], ref a0, ref a1, ref a2, ref a3);
+        if (TRows.Value > 1) Rescale(sums + length, factors[1], ref b0, ref b1, ref b2, ref b3);
+        if (TRows.Value > 2) Rescale(sums + 2 * length, factors[2], ref c0, ref c1, ref c2, ref c3);
+        if (TRows.Value > 3) Rescale(sums + 3 * length, factors[3], ref d0, ref d1);
+        if (TRows.Value > 4) Rescale(sums + 4 * length, factors[4], ref e0, ref e1);
+        if (TRows.Value > 5) Rescale(sums + 5 * length, factors[5], ref f0, ref f1);
 
         for (int blockStart = start; blockStart < end; blockStart += PagedAttention.BlockLength)
         {
@@ -64,88 +56,39 @@ internal static unsafe class ValueTile<TElement, TSimd, TFloats, TInts, TShorts,
                 if (TVectors.Value * TSimd.Lanes * TElement.LaneBytes > 3 * CacheLine) TSimd.Prefetch(w0 + prefetch + 3 * CacheLine);
                 if (TVectors.Value <= 2)
                 {
-                    TFloats s = First(w0), t = TVectors.Value > 1 ? First(w1) : default, v = TSimd.Create(w[0]);
-                    a0 = TSimd.MultiplyAdd(s, v, a0);
-                    if (TVectors.Value > 1) a1 = TSimd.MultiplyAdd(t, v, a1);
-                    if (TRows.Value > 1) v = TSimd.Create(w[Stride]);
-                    if (TRows.Value > 1) b0 = TSimd.MultiplyAdd(s, v, b0);
-                    if (TRows.Value > 1 && TVectors.Value > 1) b1 = TSimd.MultiplyAdd(t, v, b1);
-                    if (TRows.Value > 2) v = TSimd.Create(w[2 * Stride]);
-                    if (TRows.Value > 2) c0 = TSimd.MultiplyAdd(s, v, c0);
-                    if (TRows.Value > 2 && TVectors.Value > 1) c1 = TSimd.MultiplyAdd(t, v, c1);
-                    if (TRows.Value > 3) v = TSimd.Create(w[3 * Stride]);
-                    if (TRows.Value > 3) d0 = TSimd.MultiplyAdd(s, v, d0);
-                    if (TRows.Value > 3 && TVectors.Value > 1) d1 = TSimd.MultiplyAdd(t, v, d1);
-                    if (TRows.Value > 4) v = TSimd.Create(w[4 * Stride]);
-                    if (TRows.Value > 4) e0 = TSimd.MultiplyAdd(s, v, e0);
-                    if (TRows.Value > 4 && TVectors.Value > 1) e1 = TSimd.MultiplyAdd(t, v, e1);
-                    if (TRows.Value > 5) v = TSimd.Create(w[5 * Stride]);
-                    if (TRows.Value > 5) f0 = TSimd.MultiplyAdd(s, v, f0);
-                    if (TRows.Value > 5 && TVectors.Value > 1) f1 = TSimd.MultiplyAdd(t, v, f1);
+                    TFloats s = First(w0), t = TVectors.Value > 1 ? First(w1) : default;
+                    Add(s, t, w[0], ref a0, ref a1);
+                    if (TRows.Value > 1) Add(s, t, w[Stride], ref b0, ref b1);
+                    if (TRows.Value > 2) Add(s, t, w[2 * Stride], ref c0, ref c1);
+                    if (TRows.Value > 3) Add(s, t, w[3 * Stride], ref d0, ref d1);
+                    if (TRows.Value > 4) Add(s, t, w[4 * Stride], ref e0, ref e1);
+                    if (TRows.Value > 5) Add(s, t, w[5 * Stride], ref f0, ref f1);
                     if (w == last) break;
-
                     s = Second(w0, length);
                     if (TVectors.Value > 1) t = Second(w1, length);
-                    v = TSimd.Create(w[1]);
-                    a0 = TSimd.MultiplyAdd(s, v, a0);
-                    if (TVectors.Value > 1) a1 = TSimd.MultiplyAdd(t, v, a1);
-                    if (TRows.Value > 1) v = TSimd.Create(w[Stride + 1]);
-                    if (TRows.Value > 1) b0 = TSimd.MultiplyAdd(s, v, b0);
-                    if (TRows.Value > 1 && TVectors.Value > 1) b1 = TSimd.MultiplyAdd(t, v, b1);
-                    if (TRows.Value > 2) v = TSimd.Create(w[2 * Stride + 1]);
-                    if (TRows.Value > 2) c0 = TSimd.MultiplyAdd(s, v, c0);
-                    if (TRows.Value > 2 && TVectors.Value > 1) c1 = TSimd.MultiplyAdd(t, v, c1);
-                    if (TRows.Value > 3) v = TSimd.Create(w[3 * Stride + 1]);
-                    if (TRows.Value > 3) d0 = TSimd.MultiplyAdd(s, v, d0);
-                    if (TRows.Value > 3 && TVectors.Value > 1) d1 = TSimd.MultiplyAdd(t, v, d1);
-                    if (TRows.Value > 4) v = TSimd.Create(w[4 * Stride + 1]);
-                    if (TRows.Value > 4) e0 = TSimd.MultiplyAdd(s, v, e0);
-                    if (TRows.Value > 4 && TVectors.Value > 1) e1 = TSimd.MultiplyAdd(t, v, e1);
-                    if (TRows.Value > 5) v = TSimd.Create(w[5 * Stride + 1]);
-                    if (TRows.Value > 5) f0 = TSimd.MultiplyAdd(s, v, f0);
-                    if (TRows.Value > 5 && TVectors.Value > 1) f1 = TSimd.MultiplyAdd(t, v, f1);
+                    Add(s, t, w[1], ref a0, ref a1);
+                    if (TRows.Value > 1) Add(s, t, w[Stride + 1], ref b0, ref b1);
+                    if (TRows.Value > 2) Add(s, t, w[2 * Stride + 1], ref c0, ref c1);
+                    if (TRows.Value > 3) Add(s, t, w[3 * Stride + 1], ref d0, ref d1);
+                    if (TRows.Value > 4) Add(s, t, w[4 * Stride + 1], ref e0, ref e1);
+                    if (TRows.Value > 5) Add(s, t, w[5 * Stride + 1], ref f0, ref f1);
                 }
                 else
                 {
-                    // One vector of values at a time, so that twelve sums, three weights and it fit into 16 registers.
+                    // One vector of values at a time: twelve sums, three weights and it must fit the registers.
                     TFloats p = TSimd.Create(w[0]), q = TRows.Value > 1 ? TSimd.Create(w[Stride]) : default, r = TRows.Value > 2 ? TSimd.Create(w[2 * Stride]) : default;
-                    TFloats s = First(w0);
-                    a0 = TSimd.MultiplyAdd(s, p, a0);
-                    if (TRows.Value > 1) b0 = TSimd.MultiplyAdd(s, q, b0);
-                    if (TRows.Value > 2) c0 = TSimd.MultiplyAdd(s, r, c0);
-                    s = First(w1);
-                    a1 = TSimd.MultiplyAdd(s, p, a1);
-                    if (TRows.Value > 1) b1 = TSimd.MultiplyAdd(s, q, b1);
-                    if (TRows.Value > 2) c1 = TSimd.MultiplyAdd(s, r, c1);
-                    s = First(w2);
-                    a2 = TSimd.MultiplyAdd(s, p, a2);
-                    if (TRows.Value > 1) b2 = TSimd.MultiplyAdd(s, q, b2);
-                    if (TRows.Value > 2) c2 = TSimd.MultiplyAdd(s, r, c2);
-                    s = First(w3);
-                    a3 = TSimd.MultiplyAdd(s, p, a3);
-                    if (TRows.Value > 1) b3 = TSimd.MultiplyAdd(s, q, b3);
-                    if (TRows.Value > 2) c3 = TSimd.MultiplyAdd(s, r, c3);
+                    Add(First(w0), p, q, r, ref a0, ref b0, ref c0);
+                    Add(First(w1), p, q, r, ref a1, ref b1, ref c1);
+                    Add(First(w2), p, q, r, ref a2, ref b2, ref c2);
+                    Add(First(w3), p, q, r, ref a3, ref b3, ref c3);
                     if (w == last) break;
-
                     p = TSimd.Create(w[1]);
                     if (TRows.Value > 1) q = TSimd.Create(w[Stride + 1]);
                     if (TRows.Value > 2) r = TSimd.Create(w[2 * Stride + 1]);
-                    s = Second(w0, length);
-                    a0 = TSimd.MultiplyAdd(s, p, a0);
-                    if (TRows.Value > 1) b0 = TSimd.MultiplyAdd(s, q, b0);
-                    if (TRows.Value > 2) c0 = TSimd.MultiplyAdd(s, r, c0);
-                    s = Second(w1, length);
-                    a1 = TSimd.MultiplyAdd(s, p, a1);
-                    if (TRows.Value > 1) b1 = TSimd.MultiplyAdd(s, q, b1);
-                    if (TRows.Value > 2) c1 = TSimd.MultiplyAdd(s, r, c1);
-                    s = Second(w2, length);
-                    a2 = TSimd.MultiplyAdd(s, p, a2);
-                    if (TRows.Value > 1) b2 = TSimd.MultiplyAdd(s, q, b2);
-                    if (TRows.Value > 2) c2 = TSimd.MultiplyAdd(s, r, c2);
-                    s = Second(w3, length);
-                    a3 = TSimd.MultiplyAdd(s, p, a3);
-                    if (TRows.Value > 1) b3 = TSimd.MultiplyAdd(s, q, b3);
-                    if (TRows.Value > 2) c3 = TSimd.MultiplyAdd(s, r, c3);
+                    Add(Second(w0, length), p, q, r, ref a0, ref b0, ref c0);
+                    Add(Second(w1, length), p, q, r, ref a1, ref b1, ref c1);
+                    Add(Second(w2, length), p, q, r, ref a2, ref b2, ref c2);
+                    Add(Second(w3, length), p, q, r, ref a3, ref b3, ref c3);
                 }
             }
         }
@@ -162,8 +105,38 @@ internal static unsafe class ValueTile<TElement, TSimd, TFloats, TInts, TShorts,
 
     private static TFloats Second(byte* pair, int length) => TElement.LoadSecond<TSimd, TFloats, TInts, TShorts>(pair, length);
 
+    /// <summary>Adds an element of a row of weights times two vectors of values.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static TFloats Rescaled(float* sums, float* factor, int vector) => TSimd.Multiply(TSimd.Load(sums + vector * TSimd.Lanes), TSimd.Create(*factor));
+    private static void Add(TFloats value0, TFloats value1, float element, ref TFloats sum0, ref TFloats sum1)
+    {
+        TFloats weight = TSimd.Create(element);
+        sum0 = TSimd.MultiplyAdd(value0, weight, sum0);
+        if (TVectors.Value > 1) sum1 = TSimd.MultiplyAdd(value1, weight, sum1);
+    }
+
+    /// <summary>Adds an element of up to three rows of weights times a vector of values.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Add(TFloats value, TFloats weightA, TFloats weightB, TFloats weightC, ref TFloats sumA, ref TFloats sumB, ref TFloats sumC)
+    {
+        sumA = TSimd.MultiplyAdd(value, weightA, sumA);
+        if (TRows.Value > 1) sumB = TSimd.MultiplyAdd(value, weightB, sumB);
+        if (TRows.Value > 2) sumC = TSimd.MultiplyAdd(value, weightC, sumC);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Rescale(float* sums, float factor, ref TFloats sum0, ref TFloats sum1, ref TFloats sum2, ref TFloats sum3)
+    {
+        Rescale(sums, factor, ref sum0, ref sum1);
+        if (TVectors.Value > 2) Rescale(sums + 2 * TSimd.Lanes, factor, ref sum2, ref sum3);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Rescale(float* sums, float factor, ref TFloats sum0, ref TFloats sum1)
+    {
+        TFloats rescale = TSimd.Create(factor);
+        sum0 = TSimd.Multiply(TSimd.Load(sums), rescale);
+        if (TVectors.Value > 1) sum1 = TSimd.Multiply(TSimd.Load(sums + TSimd.Lanes), rescale);
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Store(TFloats sum0, TFloats sum1, TFloats sum2, TFloats sum3, float* y)

@@ -24,6 +24,9 @@ public sealed class DecodeLoad : IDisposable
     /// <summary>Requests of the batch.</summary>
     public int BatchSize => _requests.Length;
 
+    /// <summary>Managed bytes that the steps so far allocated on the thread that computes with the executor's own.</summary>
+    public long AllocatedBytes { get; private set; }
+
     /// <summary>Decodes one token of every request.</summary>
     /// <returns>Time that the executor took.</returns>
     /// <exception cref="InvalidOperationException">The sequences are as long as they may be, or the engine failed.</exception>
@@ -32,26 +35,10 @@ public sealed class DecodeLoad : IDisposable
         ObjectDisposedException.ThrowIf(_isDisposed, this);
         if (_stepsLeft-- <= 0) throw new InvalidOperationException("The sequences are as long as the benchmark allows.");
         TimedExecutor step = _benchmark.Iterate(_requests);
+        AllocatedBytes += step.AllocatedBytes;
         return step.Decodes == BatchSize && step.PrefillTokens == 0
             ? step.Duration
             : throw new InvalidOperationException($"The step decoded {step.Decodes} of {BatchSize} requests and {step.PrefillTokens} tokens of prompts.");
-    }
-
-    /// <summary>Decodes one token of every request, and counts what that allocates.</summary>
-    /// <returns>Bytes that the whole process allocated while the executor ran.</returns>
-    /// <inheritdoc cref="Step" path="/exception"/>
-    public long MeasureAllocation()
-    {
-        _benchmark.CountsAllocations = true;
-        try
-        {
-            Step();
-            return _benchmark.AllocatedBytes;
-        }
-        finally
-        {
-            _benchmark.CountsAllocations = false;
-        }
     }
 
     /// <summary>Ends the requests.</summary>

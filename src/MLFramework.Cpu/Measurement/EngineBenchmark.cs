@@ -9,7 +9,7 @@ namespace MLFramework.Cpu;
 /// <remarks>Prompts are random tokens, a function of their number: two benchmarks see the same.</remarks>
 public sealed class EngineBenchmark : IDisposable
 {
-    private readonly int _vocabularySize, _maxBatchSize, _maxLength;
+    private readonly int _vocabularySize, _maxBatchSize, _maxLength, _maxPrompt;
     private readonly CpuModelExecutor _executor;
     private readonly TimedExecutor _timed;
     private readonly PagedKVCacheManager _cache;
@@ -22,24 +22,26 @@ public sealed class EngineBenchmark : IDisposable
     /// <summary>Takes memory for keys and values of the largest batch at its longest.</summary>
     /// <param name="model">The model; to be disposed after the benchmark.</param>
     /// <param name="maxBatchSize">Most requests that decode together, at least 1.</param>
-    /// <param name="maxLength">Most tokens of a sequence: context and steps of a decode, or prompt of a prefill and one; at least 2.</param>
+    /// <param name="maxLength">Most tokens of a sequence that decodes: its context and its steps; at least 2.</param>
+    /// <param name="maxPrompt">Most tokens of a prompt that <see cref="Prefill"/> computes, at least 1.</param>
     /// <param name="options">How to compute; its <see cref="CpuExecutorOptions.KVCacheTokens"/> are not used. Null for the defaults.</param>
     /// <param name="timeProvider">Clock; null for the system's.</param>
     /// <exception cref="ArgumentOutOfRangeException">An argument or option is out of its range, or the model sees fewer tokens.</exception>
     /// <exception cref="OutOfMemoryException">There is not enough memory for the cache.</exception>
-    public EngineBenchmark(CpuModel model, int maxBatchSize, int maxLength, CpuExecutorOptions? options = null, TimeProvider? timeProvider = null)
+    public EngineBenchmark(CpuModel model, int maxBatchSize, int maxLength, int maxPrompt, CpuExecutorOptions? options = null, TimeProvider? timeProvider = null)
     {
         const int MostBatch = 4096;
         ArgumentOutOfRangeException.ThrowIfLessThan(maxBatchSize, 1);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(maxBatchSize, MostBatch);
         ArgumentOutOfRangeException.ThrowIfLessThan(maxLength, 2);
-        if (maxLength > model.HyperParameters.ContextLength)
-            throw new ArgumentOutOfRangeException(nameof(maxLength), maxLength, $"The model sees at most {model.HyperParameters.ContextLength} tokens.");
-        (_maxBatchSize, _maxLength, _vocabularySize) = (maxBatchSize, maxLength, model.HyperParameters.VocabularySize);
+        ArgumentOutOfRangeException.ThrowIfLessThan(maxPrompt, 1);
+        int limit = model.HyperParameters.ContextLength;
+        if (maxLength > limit) throw new ArgumentOutOfRangeException(nameof(maxLength), maxLength, $"The model sees at most {limit} tokens.");
+        if (maxPrompt >= limit) throw new ArgumentOutOfRangeException(nameof(maxPrompt), maxPrompt, $"The model sees at most {limit} tokens, one of them behind the prompt.");
+        (_maxBatchSize, _maxLength, _maxPrompt, _vocabularySize) = (maxBatchSize, maxLength, maxPrompt, model.HyperParameters.VocabularySize);
 
-        // Room for the prompt of a prefill beside everything that decodes.
-        int blocks = maxLength / PagedAttention.BlockLength + 1;
-        long tokens = (long)blocks * PagedAttention.BlockLength * (maxBatchSize + 1);
+        // Whole blocks for everything that decodes, and for the prompt of a prefill beside it.
+        long tokens = (BlocksFor(maxLength) * maxBatchSize + BlocksFor(maxPrompt)) * PagedAttention.BlockLength;
         if (tokens > int.MaxValue) throw new ArgumentOutOfRangeException(nameof(maxLength), maxLength, $"{maxBatchSize} sequences of this length are more than a KV cache holds.");
         _executor = new CpuModelExecutor(model, (options ?? CpuExecutorOptions.Default) with { KVCacheTokens = (int)tokens });
         _timed = new TimedExecutor(_executor, timeProvider ?? TimeProvider.System);
@@ -47,7 +49,7 @@ public sealed class EngineBenchmark : IDisposable
         // Nothing is dropped from the cache but for want of room, and all requests of a load start together: they attach their cached prompts and compute
         // what is left of them in one step.
         var prefill = new PrefillConfiguration(MaxPrefillBatchSize: maxBatchSize, MaxPrefillMemoryBytes: long.MaxValue, PrefillCacheMaxEntries: int.MaxValue, PrefillCacheTtlSeconds: int.MaxValue);
-        var constraints = new BatchConstraints(maxBatchSize, long.MaxValue, MinBatchSize: 1, MaxSequenceLength: maxLength + 1)
+        var constraints = new BatchConstraints(maxBatchSize, long.MaxValue, MinBatchSize: 1, MaxSequenceLength: Math.Max(maxLength, maxPrompt) + 1)
         {
             MaxTokensPerIteration = Math.Max(2048, maxBatchSize * 2 * PagedAttention.BlockLength),
         };
@@ -62,13 +64,14 @@ public sealed class EngineBenchmark : IDisposable
     public KVCacheConfiguration KVCache => _executor.KVCache;
 
     /// <summary>Computes a prompt that was never seen before, alone, and samples a token behind it.</summary>
-    /// <param name="tokens">Tokens of the prompt, 1 to the longest sequence less one.</param>
+    /// <param name="tokens">Tokens of the prompt, 1 to the longest.</param>
     /// <returns>Time that the executor took for all chunks of the prompt.</returns>
     /// <exception cref="ArgumentOutOfRangeException">The prompt is empty or too long.</exception>
     /// <exception cref="InvalidOperationException">A load is being decoded; dispose it first.</exception>
     public TimeSpan Prefill(int tokens)
     {
         RefuseWhileDecoding();
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(tokens, _maxPrompt);
         return Compute(RandomPrompt(stream: 1, _prefills++, tokens));
     }
 
@@ -82,6 +85,7 @@ public sealed class EngineBenchmark : IDisposable
         RefuseWhileDecoding();
         ArgumentOutOfRangeException.ThrowIfLessThan(batchSize, 1);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(batchSize, _maxBatchSize);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(context, _maxLength);
         int[][] prompts = [.. Enumerable.Range(0, batchSize).Select(i => RandomPrompt(stream: 0, i, context))];
         foreach (int[] prompt in prompts) Compute(prompt);
         return _load = new DecodeLoad(this, prompts, _maxLength - context);
@@ -112,13 +116,6 @@ public sealed class EngineBenchmark : IDisposable
     /// <summary>Tokens of prompts that came from the prefix cache.</summary>
     internal long CachedTokens => _cache.HitTokens;
 
-    internal bool CountsAllocations
-    {
-        set => _timed.CountsAllocations = value;
-    }
-
-    internal long AllocatedBytes => _timed.AllocatedBytes;
-
     /// <summary>One step of the scheduler, which runs the executor once.</summary>
     internal TimedExecutor Iterate(params ReadOnlySpan<Request> requests)
     {
@@ -142,10 +139,11 @@ public sealed class EngineBenchmark : IDisposable
         return total;
     }
 
+    private static long BlocksFor(int tokens) => tokens / PagedAttention.BlockLength + 1;
+
     private int[] RandomPrompt(int stream, int number, int tokens)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(tokens, 1);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(tokens, _maxLength - 1);
         return [.. Enumerable.Range(0, tokens).Select(position => (int)(CounterRandom.NextDouble((ulong)stream, number, position) * _vocabularySize))];
     }
 

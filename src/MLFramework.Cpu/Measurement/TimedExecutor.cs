@@ -16,11 +16,11 @@ internal sealed class TimedExecutor(IModelExecutor inner, TimeProvider time) : I
     /// <summary>Requests that the last run computed one further token for.</summary>
     public int Decodes { get; private set; }
 
-    /// <summary>Bytes that the process allocated during the last run; counted only if <see cref="CountsAllocations"/>.</summary>
+    /// <summary>
+    /// Bytes that the calling thread allocated during the last run. It takes part in all that the executor's own threads do, while others in the process have
+    /// work of their own.
+    /// </summary>
     public long AllocatedBytes { get; private set; }
-
-    /// <summary>Whether to count allocations, which takes the world a moment to stop.</summary>
-    public bool CountsAllocations { get; set; }
 
     public async Task<BatchOutput> ExecuteBatchAsync(Batch batch, CancellationToken cancellationToken = default)
     {
@@ -30,10 +30,10 @@ internal sealed class TimedExecutor(IModelExecutor inner, TimeProvider time) : I
             if (batch.Schedule[i].IsPrefill) PrefillTokens += batch.Schedule[i].Count;
             else Decodes++;
         }
-        long allocated = CountsAllocations ? GC.GetTotalAllocatedBytes(precise: true) : 0, start = time.GetTimestamp();
+        long start = time.GetTimestamp(), allocated = GC.GetAllocatedBytesForCurrentThread();
         BatchOutput output = await inner.ExecuteBatchAsync(batch, cancellationToken).ConfigureAwait(false);
+        AllocatedBytes = GC.GetAllocatedBytesForCurrentThread() - allocated;
         Duration = time.GetElapsedTime(start);
-        AllocatedBytes = CountsAllocations ? GC.GetTotalAllocatedBytes(precise: true) - allocated : 0;
         return output;
     }
 }

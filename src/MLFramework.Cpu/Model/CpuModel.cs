@@ -108,6 +108,11 @@ public sealed class CpuModel : IDisposable
         return model;
     }
 
+    /// <summary>Bytes of keys and values of one token, in all layers.</summary>
+    /// <param name="type">How they are stored.</param>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such type.</exception>
+    public long KVBytesPerToken(KVElementType type) => PagedAttention.BytesPerToken(AttentionShape, type);
+
     /// <summary>Frees the weights. Not while an executor uses the model.</summary>
     public void Dispose()
     {

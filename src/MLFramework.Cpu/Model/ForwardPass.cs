@@ -23,8 +23,8 @@ internal interface IHiddenStateConsumer
 internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
 {
     /// <summary>
-    /// Bytes of weights times rows below which one thread computes alone: about half a millisecond, in which dozens of barriers gain little, and on a busy
-    /// machine, where they wait for threads that are not running, lose a lot (measured: a factor of ten).
+    /// Bytes of weights times rows, and multiplications of attention, below which one thread computes alone: about half a millisecond, in which dozens of
+    /// barriers gain little, and on a busy machine, where they wait for threads that are not running, lose a lot (measured: a factor of ten).
     /// </summary>
     public const long LeastSharedWork = 16 << 20;
 
@@ -45,7 +45,7 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
     /// <param name="model">The model.</param>
     /// <param name="attention">Its keys and values.</param>
     /// <param name="team">Who computes.</param>
-    /// <param name="leastSharedWork">Bytes of weights times rows from which the whole team computes.</param>
+    /// <param name="leastSharedWork">As <see cref="LeastSharedWork"/>.</param>
     /// <param name="layers">Layers to go through, to exercise their kernels; null for all.</param>
     public ForwardPass(CpuModel model, PagedAttention attention, ComputeTeam team, long leastSharedWork = LeastSharedWork, int[]? layers = null)
     {
@@ -142,7 +142,8 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
         if (plan.RowCount == 0) return;
         (_plan, _cancellationToken) = (plan, cancellationToken);
         _attentionPlan.Build(plan, _team.Size);
-        (plan.RowCount * _model.PackedBytes < _leastSharedWork ? _alone : _team).Run(this);
+        long work = plan.RowCount * _model.PackedBytes + 2L * _sizes.Layers * _sizes.Heads * _sizes.HeadLength * _attentionPlan.Cost;
+        (work < _leastSharedWork ? _alone : _team).Run(this);
     }
 
     private void EmbedRows(ComputeTeam team)

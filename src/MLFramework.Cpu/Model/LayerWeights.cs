@@ -35,7 +35,7 @@ internal sealed record LayerWeights(
         MatrixGroup queryKeyValue = ReadQueryKeyValue(reader, Name, sizes, order);
         return new LayerWeights(
             reader.PaddedVector(Name("attn_norm.weight"), embedding), queryKeyValue,
-            architecture.NeedsQkvBias || reader.Contains(Name("attn_q.bias")) ? ReadBias(reader, Name, sizes, queryKeyValue, order) : null,
+            ReadBias(reader, Name, sizes, architecture, queryKeyValue, order),
             architecture.HasQueryKeyNorm ? reader.PaddedVector(Name("attn_q_norm.weight"), sizes.HeadLength) : null,
             architecture.HasQueryKeyNorm ? reader.PaddedVector(Name("attn_k_norm.weight"), sizes.HeadLength) : null,
             new MatrixGroup(reader.Matrix(Name("attn_output.weight"), embedding, sizes.Heads * sizes.HeadLength)),
@@ -82,16 +82,24 @@ internal sealed record LayerWeights(
         return row - element + (element < half ? 2 * element : element < rotaryLength ? 2 * (element - half) + 1 : element);
     }
 
-    private static unsafe NativeBuffer<float> ReadBias(WeightReader reader, Func<string, string> name, HyperParameters sizes, MatrixGroup group, Func<int, int>? order)
+    /// <summary>Biases in as many tensors as the weights, where there are any.</summary>
+    private static unsafe NativeBuffer<float>? ReadBias(
+        WeightReader reader, Func<string, string> name, HyperParameters sizes, Architecture architecture, MatrixGroup group, Func<int, int>? order)
     {
-        NativeBuffer<float> bias = reader.Buffer(group.OutputStride);
+        bool isFused = reader.Contains(name("attn_qkv.weight"));
+        if (!architecture.NeedsQkvBias && !reader.Contains(name(isFused ? "attn_qkv.bias" : "attn_q.bias"))) return null;
         int queries = sizes.Heads * sizes.HeadLength, keys = sizes.KVHeads * sizes.HeadLength;
-        (string Part, int Length, Func<int, int>? Order)[] parts = [("attn_q.bias", queries, order), ("attn_k.bias", keys, order), ("attn_v.bias", keys, null)];
-        for (int i = 0; i < parts.Length; i++)
-        {
-            float[] values = reader.Vector(name(parts[i].Part), parts[i].Length);
-            for (int row = 0; row < values.Length; row++) bias.Pointer[group.Offset(i) + row] = values[parts[i].Order?.Invoke(row) ?? row];
-        }
+        float[] all = isFused ? reader.Vector(name("attn_qkv.bias"), queries + 2 * keys)
+            : [.. reader.Vector(name("attn_q.bias"), queries), .. reader.Vector(name("attn_k.bias"), keys), .. reader.Vector(name("attn_v.bias"), keys)];
+        NativeBuffer<float> bias = reader.Buffer(group.OutputStride);
+        Copy(0, all.AsSpan(0, queries), order);
+        Copy(1, all.AsSpan(queries, keys), order);
+        Copy(2, all.AsSpan(queries + keys), null);
         return bias;
+
+        void Copy(int part, ReadOnlySpan<float> values, Func<int, int>? partOrder)
+        {
+            for (int row = 0; row < values.Length; row++) bias.Pointer[group.Offset(part) + row] = values[partOrder?.Invoke(row) ?? row];
+        }
     }
 }

@@ -54,9 +54,9 @@ public class EngineBenchCommandTests
 
     [TestCase("a prompt has at most 511", "--prompt", "512")]
     [TestCase("the steps need 40 of them", "--context", "473")]
-    [TestCase("the steps need 1008 of them", "--steps", "1000")]
+    [TestCase("the steps need 1005 of them", "--steps", "1000")]
     [TestCase("must be batch sizes from 1 to 1024", "--batch", "1,0")]
-    [TestCase("must be one of f16, f32", "--kv-type", "f64")]
+    [TestCase("must be one of f16, f32, q8_0", "--kv-type", "f64")]
     [TestCase("no-such-file.gguf", "--model", "no-such-file.gguf")]
     public void What_makes_no_sense_is_a_usage_error_that_says_why(string says, params string[] args)
     {

@@ -38,6 +38,14 @@ public class GenerateCommandTests
     }
 
     [Test]
+    public void Keys_and_values_are_stored_as_asked()
+    {
+        double[] likeliest = [.. ((string[])["f32", "f16", "q8_0"]).Select(type => Generate(Prompt, "--max-tokens", "1", "--logprobs", "1", "--kv-type", type).GetProperty("logprobs")[0].GetProperty("logprob").GetDouble())];
+        Assert.That(likeliest, Is.Unique);
+        Assert.That(likeliest[1..], Is.All.EqualTo(likeliest[0]).Within(0.05));
+    }
+
+    [Test]
     public void Ids_for_a_prompt_give_what_its_text_gives()
     {
         string ids = string.Join(',', new[] { 290, 313, 286, 477, 430, 352, 271 });
@@ -83,6 +91,7 @@ public class GenerateCommandTests
     [TestCase("the prompt has 7 tokens, and at most 3 fit", "generate", Prompt, "--context", "4")]
     [TestCase("sees at most 512 tokens", "generate", Prompt, "--context", "513")]
     [TestCase("no-such-file.gguf", "generate", Prompt, "--model", "no-such-file.gguf")]
+    [TestCase("must be one of f16, f32, q8_0", "generate", Prompt, "--kv-type", "f64")]
     [TestCase("must be a number from 0 to 2", "generate", Prompt, "--temperature", "3")]
     public void What_makes_no_sense_is_a_usage_error_that_says_why(string says, params string[] args)
     {

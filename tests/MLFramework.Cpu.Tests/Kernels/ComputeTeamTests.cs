@@ -48,6 +48,27 @@ public sealed class ComputeTeamTests
     }
 
     [Test]
+    [Platform(Include = "Linux")]
+    public void A_pinned_thread_stays_on_its_processor_and_the_callers_is_left_alone()
+    {
+        string before = Allowed();
+        int[] processors = [.. HostMachine.This.Cores.Concat(HostMachine.This.Cores).Take(2)];
+        if (processors.Length == 0) Assert.Ignore("The machine does not tell which processors there are.");
+        var allowed = new string[2];
+        using (var team = new ComputeTeam(2, processors)) team.Run(new Job((_, member) => allowed[member] = Allowed()));
+
+        Assert.That(allowed, Is.EqualTo(new[] { before, $"{processors[1]}" }));
+    }
+
+    [Test]
+    public void A_processor_that_there_is_not_is_no_harm()
+    {
+        int ran = 0;
+        using (var team = new ComputeTeam(3, [0, -1, 1_000_000])) team.Run(new Job((_, _) => Interlocked.Increment(ref ran)));
+        Assert.That(ran, Is.EqualTo(3));
+    }
+
+    [Test]
     public void A_team_that_was_disposed_refuses()
     {
         var team = new ComputeTeam(2);
@@ -55,6 +76,10 @@ public sealed class ComputeTeamTests
         team.Dispose();
         Assert.That(() => team.Run(new Job((_, _) => { })), Throws.TypeOf<ObjectDisposedException>());
     }
+
+    /// <summary>Where the calling thread may run.</summary>
+    private static string Allowed() =>
+        File.ReadLines("/proc/thread-self/status").First(line => line.StartsWith("Cpus_allowed_list:", StringComparison.Ordinal)).Split(':')[1].Trim();
 
     private sealed class Job(Action<ComputeTeam, int> part) : ITeamJob
     {

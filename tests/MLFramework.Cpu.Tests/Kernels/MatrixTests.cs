@@ -87,6 +87,19 @@ public sealed unsafe class MatrixTests
     }
 
     [Test]
+    public void A_tensor_can_hold_several_matrices_below_each_other([ValueSource(nameof(Types))] TensorType type)
+    {
+        const int Rows = 72, Columns = 256, First = 24, Count = 40;
+        using GgufFile file = File(type, Rows, Columns, out _);
+        using PackedMatrix whole = Packed(file, KernelSet.Best, "w", Rows, Columns);
+        using PackedMatrix part = Packed(file, KernelSet.Best, "w", Count, Columns, row => Count - 1 - row, new TensorPart(First, Rows));
+        float[] x = Normal(Columns, seed: 5);
+
+        Assert.That(Bits(Multiply(part, x, 1)[..Count]), Is.EqualTo(Bits(Multiply(whole, x, 1)[First..(First + Count)].Reverse())));
+        Assert.That(() => Packed(file, KernelSet.Best, "w", Count, Columns, part: new TensorPart(First, Rows + 1)), Throws.TypeOf<GgufException>().With.Message.Contains("[256, 73]"));
+    }
+
+    [Test]
     public void The_largest_codes_do_not_overflow()
     {
         var block = new byte[34];
@@ -183,10 +196,10 @@ public sealed unsafe class MatrixTests
     internal static IEnumerable<uint> Bits(IEnumerable<float> values) => values.Select(BitConverter.SingleToUInt32Bits);
 
     /// <summary>Packs a matrix.</summary>
-    internal static PackedMatrix Packed(GgufFile file, KernelSet kernels, string name, int rows, int columns, Func<int, int>? order = null)
+    internal static PackedMatrix Packed(GgufFile file, KernelSet kernels, string name, int rows, int columns, Func<int, int>? order = null, TensorPart? part = null)
     {
         using var reader = new WeightReader(file, kernels);
-        PackedMatrix matrix = reader.Matrix(name, rows, columns, order);
+        PackedMatrix matrix = reader.Matrix(name, rows, columns, order, part);
         reader.Pack(threads: 2);
         reader.HandOver();
         return matrix;

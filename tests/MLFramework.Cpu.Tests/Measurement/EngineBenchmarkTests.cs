@@ -39,18 +39,19 @@ public sealed class EngineBenchmarkTests : IDisposable
     public void A_prompt_of_several_chunks_takes_the_time_of_all()
     {
         using CpuModel model = TinyModels.Load(TinyModels.Write(change: metadata => metadata["llama.context_length"] = 2048));
-        using var benchmark = new EngineBenchmark(model, 1, 1100, new CpuExecutorOptions { Threads = 1 }, new Ticking());
+        using var benchmark = new EngineBenchmark(model, 1, 2, 1100, new CpuExecutorOptions { Threads = 1 }, new Ticking());
         Assert.That(benchmark.Prefill(1025), Is.EqualTo(3 * Ticking.Tick));
     }
 
     [Test]
-    public void Allocations_are_counted_only_where_asked_for()
+    public void Steady_steps_allocate_nothing()
     {
-        using EngineBenchmark benchmark = New(maxBatchSize: 2, maxLength: 50);
-        using DecodeLoad load = benchmark.StartDecoding(2, 20);
-        Assert.That(load.MeasureAllocation(), Is.Not.Negative);
+        using EngineBenchmark benchmark = New(maxBatchSize: 4, maxLength: 60);
+        using DecodeLoad load = benchmark.StartDecoding(4, 20);
         load.Step();
-        Assert.That(benchmark.AllocatedBytes, Is.Zero);
+        long before = load.AllocatedBytes;
+        for (int step = 0; step < 30; step++) load.Step();
+        Assert.That(load.AllocatedBytes, Is.EqualTo(before));
     }
 
     [Test]
@@ -58,7 +59,9 @@ public sealed class EngineBenchmarkTests : IDisposable
     {
         Assert.That(() => New(0, 50), Throws.InstanceOf<ArgumentOutOfRangeException>());
         Assert.That(() => New(1, _model.HyperParameters.ContextLength + 1), Throws.InstanceOf<ArgumentOutOfRangeException>().With.Message.Contains($"at most {_model.HyperParameters.ContextLength} tokens"));
+        Assert.That(() => New(1, 50, 64), Throws.InstanceOf<ArgumentOutOfRangeException>().With.Message.Contains("one of them behind the prompt"));
         using EngineBenchmark benchmark = New(2, 50);
+        Assert.That(() => benchmark.Prefill(60), Throws.InstanceOf<ArgumentOutOfRangeException>());
         Assert.That(() => benchmark.StartDecoding(3, 10), Throws.InstanceOf<ArgumentOutOfRangeException>());
         Assert.That(() => benchmark.StartDecoding(1, 50), Throws.InstanceOf<ArgumentOutOfRangeException>());
         Assert.That(() => benchmark.Prefill(0), Throws.InstanceOf<ArgumentOutOfRangeException>());
@@ -68,7 +71,7 @@ public sealed class EngineBenchmarkTests : IDisposable
 
     public void Dispose() => _model.Dispose();
 
-    private EngineBenchmark New(int maxBatchSize, int maxLength) => new(_model, maxBatchSize, maxLength, new CpuExecutorOptions { Threads = 1 }, new Ticking());
+    private EngineBenchmark New(int maxBatchSize, int maxLength, int maxPrompt = 59) => new(_model, maxBatchSize, maxLength, maxPrompt, new CpuExecutorOptions { Threads = 1 }, new Ticking());
 
     /// <summary>A clock that goes on by one tick whenever somebody looks.</summary>
     private sealed class Ticking : TimeProvider

@@ -35,8 +35,11 @@ internal sealed record SyntheticModel(string Architecture)
     /// <summary>Whether the embeddings are the output matrix too.</summary>
     public bool IsTied { get; init; }
 
+    /// <summary>Whether queries, keys and values stand in one tensor; in phi3 they always do.</summary>
+    public bool HasFusedQkv { get; init; } = Architecture == "phi3";
+
     /// <summary>Whether queries, keys and values have biases; in qwen2 they always do.</summary>
-    public bool HasQkvBias { get; init; }
+    public bool HasQkvBias { get; init; } = Architecture == "qwen2";
 
     /// <summary>Where the random numbers begin.</summary>
     public int Seed { get; init; }
@@ -65,7 +68,7 @@ internal sealed record SyntheticModel(string Architecture)
         foreach ((string key, object value) in Metadata())
         {
             if (value is bool[] flags) writer.AddArray(key, flags);
-            else writer.Add(key, value);
+            else writer.Add(key, value is >= 0 and int number ? (uint)number : value); // llama.cpp insists on unsigned ones
         }
         writer.AddArray("tokenizer.ggml.tokens", (string[])["<unk>", "<s>", "</s>", .. Enumerable.Range(0, 256).Select(b => $"<0x{b:X2}>")]);
         writer.AddArray("tokenizer.ggml.scores", new float[VocabularySize]);
@@ -140,7 +143,7 @@ internal sealed record SyntheticModel(string Architecture)
         {
             string prefix = $"blk.{layer}.";
             yield return Norm(prefix + "attn_norm.weight", Embedding);
-            if (Architecture == "phi3")
+            if (HasFusedQkv)
             {
                 yield return Matrix(prefix + "attn_qkv.weight", queries + 2 * keys, Embedding);
             }
@@ -150,7 +153,11 @@ internal sealed record SyntheticModel(string Architecture)
                 yield return Matrix(prefix + "attn_k.weight", keys, Embedding);
                 yield return Matrix(prefix + "attn_v.weight", keys, Embedding);
             }
-            if (HasQkvBias || Architecture == "qwen2")
+            if (HasQkvBias && HasFusedQkv)
+            {
+                yield return Bias(prefix + "attn_qkv.bias", queries + 2 * keys);
+            }
+            else if (HasQkvBias)
             {
                 yield return Bias(prefix + "attn_q.bias", queries);
                 yield return Bias(prefix + "attn_k.bias", keys);
