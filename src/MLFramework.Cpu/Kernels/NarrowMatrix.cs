@@ -67,7 +67,7 @@ internal sealed unsafe class NarrowMatrix<TBlocks, TSimd, TFloats, TInts, TShort
         switch (input.Count)
         {
             case 1: Multiply<Four, One>(panel, input, output, outputStride, prefetches); break;
-            case 2: Multiply<Four, Two>(panel, input, output, outputStride, prefetches); break;
+            case 2: Multiply<Two, Two>(panel, input, output, outputStride, prefetches); break;
             case 3: Multiply<Two, Three>(panel, input, output, outputStride, prefetches); break;
             case 4: Multiply<Two, Four>(panel, input, output, outputStride, prefetches); break;
             case 5: Multiply<Two, Five>(panel, input, output, outputStride, prefetches); break;
