@@ -67,7 +67,7 @@ internal sealed unsafe class NarrowMatrix<TBlocks, TSimd, TFloats, TInts, TShort
         switch (run.Tokens)
         {
             case 1: Multiply<Four, One>(panel, input, run, output, outputStride, prefetches); break;
-            case 2: Multiply<Four, Two>(panel, input, run, output, outputStride, prefetches); break;
+            case 2: Multiply<Two, Two>(panel, input, run, output, outputStride, prefetches); break;
             case 3: Multiply<Two, Three>(panel, input, run, output, outputStride, prefetches); break;
             case 4: Multiply<Two, Four>(panel, input, run, output, outputStride, prefetches); break;
             case 5: Multiply<Two, Five>(panel, input, run, output, outputStride, prefetches); break;

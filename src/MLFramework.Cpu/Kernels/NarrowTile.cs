@@ -10,7 +10,7 @@ namespace MLFramework.Cpu;
 /// <remarks>
 /// An offset that is subtracted from all weights costs nothing: the 16-bit sums begin with it. They may wrap on the way, as long as the last one fits: at
 /// most 16 products of 15 × 127 without an offset, 16 of 16 × 127 with one, and 8 of 32 × 127. A tile has 1, 2 or 4 vectors of rows and 1 to 6 activations,
-/// with 4 vectors at most 2.
+/// with 4 vectors only one.
 /// </remarks>
 internal static unsafe class NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts, TGroups, TTokens>
     where TBlocks : struct, INarrowBlocks
@@ -21,7 +21,7 @@ internal static unsafe class NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts,
     where TGroups : struct, ITileSize
     where TTokens : struct, ITileSize
 {
-    private const int CacheLine = 64, PrefetchedBlocks = 8;
+    private const int CacheLine = 64, PrefetchedBlocks = 8, MostSums = 12;
 
     /// <summary>An <see cref="ActivationBlock"/>, of which the quads come first.</summary>
     private static int BlockInts => sizeof(ActivationBlock) / sizeof(int);
@@ -45,8 +45,10 @@ internal static unsafe class NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts,
         int prefetchedBytes = (TBlocks.BlocksPerSuper == 1 ? PrefetchedBlocks : 1) * superBytes;
         int quadsPerPart = 2 * NarrowLayout<TBlocks>.StepsPerPart;
         int* x = (int*)input, xb = x + stride, xc = xb + stride, xd = xc + stride, xe = xd + stride, xf = xe + stride;
-        TFloats suma0 = default, suma1 = default, suma2 = default, suma3 = default, sumb0 = default, sumb1 = default, sumb2 = default, sumb3 = default;
-        TFloats sumc0 = default, sumc1 = default, sumd0 = default, sumd1 = default, sume0 = default, sume1 = default, sumf0 = default, sumf1 = default;
+        // In memory of their own, aligned: beside the 16-bit sums they do not fit 16 registers, and where the compiler would put them half straddle cache lines.
+        byte* memory = stackalloc byte[(MostSums + 1) * CacheLine];
+        float* sums = (float*)(((nint)memory + CacheLine - 1) / CacheLine * CacheLine);
+        new Span<float>(sums, MostSums * TSimd.Lanes).Clear();
         TShorts mask = TSimd.CreatePairs(0x0F0F0F0F), highMask = TSimd.CreatePairs(TBlocks.HighBits == 1 ? 0x10101010 : 0x30303030);
         byte* codes = panel + headerBytes + row * NarrowLayout<TBlocks>.CodeBytes;
         sbyte* factors = (sbyte*)panel + headerBytes + NarrowLayout<TBlocks>.BlockCodeBytes + row;
@@ -71,7 +73,7 @@ internal static unsafe class NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts,
                     if (TTokens.Value > 3) d0 = Start(xd, part);
                     if (TTokens.Value > 4) e0 = Start(xe, part);
                     if (TTokens.Value > 5) f0 = Start(xf, part);
-                    TShorts a1 = a0, a2 = a0, a3 = a0, b1 = b0, b2 = b0, b3 = b0, c1 = c0, d1 = d0, e1 = e0, f1 = f0;
+                    TShorts a1 = a0, a2 = a0, a3 = a0, b1 = b0, c1 = c0, d1 = d0, e1 = e0, f1 = f0;
 
                     TShorts high0 = default, high1 = default, high2 = default, high3 = default;
                     if (TBlocks.HighBits > 0)
@@ -101,7 +103,6 @@ internal static unsafe class NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts,
                             v = TSimd.CreatePairs(xb[quad]);
                             b0 = TSimd.AddBytePairProducts(b0, w0, v);
                             if (TGroups.Value > 1) b1 = TSimd.AddBytePairProducts(b1, w1, v);
-                            if (TGroups.Value > 2) (b2, b3) = (TSimd.AddBytePairProducts(b2, w2, v), TSimd.AddBytePairProducts(b3, w3, v));
                         }
                         if (TTokens.Value > 2)
                         {
@@ -140,7 +141,6 @@ internal static unsafe class NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts,
                             v = TSimd.CreatePairs(xb[quad + 1]);
                             b0 = TSimd.AddBytePairProducts(b0, w0, v);
                             if (TGroups.Value > 1) b1 = TSimd.AddBytePairProducts(b1, w1, v);
-                            if (TGroups.Value > 2) (b2, b3) = (TSimd.AddBytePairProducts(b2, w2, v), TSimd.AddBytePairProducts(b3, w3, v));
                         }
                         if (TTokens.Value > 2)
                         {
@@ -192,34 +192,34 @@ internal static unsafe class NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts,
                             m3 = Minimum(halves + 3 * TSimd.Lanes, factors + 3 * TSimd.Lanes, s3);
                         }
                     }
-                    suma0 = Scaled(a0, x, s0, m0, suma0);
-                    if (TGroups.Value > 1) suma1 = Scaled(a1, x, s1, m1, suma1);
-                    if (TGroups.Value > 2) (suma2, suma3) = (Scaled(a2, x, s2, m2, suma2), Scaled(a3, x, s3, m3, suma3));
+                    AddScaled(a0, x, s0, m0, sums);
+                    if (TGroups.Value > 1) AddScaled(a1, x, s1, m1, sums + TSimd.Lanes);
+                    if (TGroups.Value > 2) AddScaled(a2, x, s2, m2, sums + 2 * TSimd.Lanes);
+                    if (TGroups.Value > 2) AddScaled(a3, x, s3, m3, sums + 3 * TSimd.Lanes);
                     if (TTokens.Value > 1)
                     {
-                        sumb0 = Scaled(b0, xb, s0, m0, sumb0);
-                        if (TGroups.Value > 1) sumb1 = Scaled(b1, xb, s1, m1, sumb1);
-                        if (TGroups.Value > 2) (sumb2, sumb3) = (Scaled(b2, xb, s2, m2, sumb2), Scaled(b3, xb, s3, m3, sumb3));
+                        AddScaled(b0, xb, s0, m0, sums + 2 * TSimd.Lanes);
+                        if (TGroups.Value > 1) AddScaled(b1, xb, s1, m1, sums + 3 * TSimd.Lanes);
                     }
                     if (TTokens.Value > 2)
                     {
-                        sumc0 = Scaled(c0, xc, s0, m0, sumc0);
-                        if (TGroups.Value > 1) sumc1 = Scaled(c1, xc, s1, m1, sumc1);
+                        AddScaled(c0, xc, s0, m0, sums + 4 * TSimd.Lanes);
+                        if (TGroups.Value > 1) AddScaled(c1, xc, s1, m1, sums + 5 * TSimd.Lanes);
                     }
                     if (TTokens.Value > 3)
                     {
-                        sumd0 = Scaled(d0, xd, s0, m0, sumd0);
-                        if (TGroups.Value > 1) sumd1 = Scaled(d1, xd, s1, m1, sumd1);
+                        AddScaled(d0, xd, s0, m0, sums + 6 * TSimd.Lanes);
+                        if (TGroups.Value > 1) AddScaled(d1, xd, s1, m1, sums + 7 * TSimd.Lanes);
                     }
                     if (TTokens.Value > 4)
                     {
-                        sume0 = Scaled(e0, xe, s0, m0, sume0);
-                        if (TGroups.Value > 1) sume1 = Scaled(e1, xe, s1, m1, sume1);
+                        AddScaled(e0, xe, s0, m0, sums + 8 * TSimd.Lanes);
+                        if (TGroups.Value > 1) AddScaled(e1, xe, s1, m1, sums + 9 * TSimd.Lanes);
                     }
                     if (TTokens.Value > 5)
                     {
-                        sumf0 = Scaled(f0, xf, s0, m0, sumf0);
-                        if (TGroups.Value > 1) sumf1 = Scaled(f1, xf, s1, m1, sumf1);
+                        AddScaled(f0, xf, s0, m0, sums + 10 * TSimd.Lanes);
+                        if (TGroups.Value > 1) AddScaled(f1, xf, s1, m1, sums + 11 * TSimd.Lanes);
                     }
                 }
                 codes += blockBytes;
@@ -236,12 +236,12 @@ internal static unsafe class NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts,
             halves = (ushort*)((byte*)halves + superBytes);
         }
 
-        Store(suma0, suma1, suma2, suma3, x, y);
-        if (TTokens.Value > 1) Store(sumb0, sumb1, sumb2, sumb3, xb, y + outputStride);
-        if (TTokens.Value > 2) Store(sumc0, sumc1, default, default, xc, y + 2 * outputStride);
-        if (TTokens.Value > 3) Store(sumd0, sumd1, default, default, xd, y + 3 * outputStride);
-        if (TTokens.Value > 4) Store(sume0, sume1, default, default, xe, y + 4 * outputStride);
-        if (TTokens.Value > 5) Store(sumf0, sumf1, default, default, xf, y + 5 * outputStride);
+        Store(sums, x, y);
+        if (TTokens.Value > 1) Store(sums + 2 * TSimd.Lanes, xb, y + outputStride);
+        if (TTokens.Value > 2) Store(sums + 4 * TSimd.Lanes, xc, y + 2 * outputStride);
+        if (TTokens.Value > 3) Store(sums + 6 * TSimd.Lanes, xd, y + 3 * outputStride);
+        if (TTokens.Value > 4) Store(sums + 8 * TSimd.Lanes, xe, y + 4 * outputStride);
+        if (TTokens.Value > 5) Store(sums + 10 * TSimd.Lanes, xf, y + 5 * outputStride);
     }
 
     /// <summary>What the sums begin with: minus the offset times the activations.</summary>
@@ -278,22 +278,17 @@ internal static unsafe class NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts,
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static TFloats Scaled(TShorts dots, int* x, TFloats scale, TFloats minimum, TFloats sum)
+    private static void AddScaled(TShorts dots, int* x, TFloats scale, TFloats minimum, float* sum)
     {
-        sum = TSimd.MultiplyAdd(TSimd.ToFloats(TSimd.PairProducts(dots, TSimd.CreatePairs(((ActivationBlock*)x)->Scales))), scale, sum);
-        return TBlocks.HasMinima ? TSimd.MultiplyAdd(minimum, TSimd.Create(((ActivationBlock*)x)->Sum), sum) : sum;
+        TFloats result = TSimd.MultiplyAdd(TSimd.ToFloats(TSimd.PairProducts(dots, TSimd.CreatePairs(((ActivationBlock*)x)->Scales))), scale, TSimd.Load(sum));
+        if (TBlocks.HasMinima) result = TSimd.MultiplyAdd(minimum, TSimd.Create(((ActivationBlock*)x)->Sum), result);
+        TSimd.Store(result, sum);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Store(TFloats sum0, TFloats sum1, TFloats sum2, TFloats sum3, int* end, float* y)
+    private static void Store(float* sums, int* end, float* y)
     {
         TFloats scale = TSimd.Create(((ActivationBlock*)end - 1)->RowScale);
-        TSimd.Store(TSimd.Multiply(sum0, scale), y);
-        if (TGroups.Value > 1) TSimd.Store(TSimd.Multiply(sum1, scale), y + TSimd.Lanes);
-        if (TGroups.Value > 2)
-        {
-            TSimd.Store(TSimd.Multiply(sum2, scale), y + 2 * TSimd.Lanes);
-            TSimd.Store(TSimd.Multiply(sum3, scale), y + 3 * TSimd.Lanes);
-        }
+        for (int i = 0; i < TGroups.Value * TSimd.Lanes; i += TSimd.Lanes) TSimd.Store(TSimd.Multiply(TSimd.Load(sums + i), scale), y + i);
     }
 }
