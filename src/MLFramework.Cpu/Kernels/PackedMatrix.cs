@@ -33,14 +33,13 @@ internal readonly unsafe struct ActivationRows(float* values, short* codes, floa
 
     /// <summary>Elements from row to row.</summary>
     public int Stride { get; } = stride;
-
-    /// <summary>Some of the rows.</summary>
-    public ActivationRows Slice(int first, int length)
-    {
-        long offset = (long)first * Stride;
-        return new(Values + offset, Codes + offset, Scales + offset / Padding.Unit, Blocks + offset / ActivationBlock.Length, length, Stride);
-    }
 }
+
+/// <summary>Tiles of activations, one after the other.</summary>
+/// <param name="First">The first activation.</param>
+/// <param name="Tokens">Activations of a tile.</param>
+/// <param name="Count">Number of tiles.</param>
+internal readonly record struct TileRun(int First, int Tokens, int Count);
 
 /// <summary>
 /// A weight matrix [rows, columns] in the order in which a kernel reads it: panels of 32 rows, each one sequential stream over the columns, a row per
@@ -95,18 +94,17 @@ internal abstract unsafe class PackedMatrix : IPackable
     /// <param name="outputStride">Floats from one product to the next.</param>
     /// <param name="firstPanel">First panel.</param>
     /// <param name="endPanel">One past the last panel.</param>
-    public void Multiply(ActivationRows input, float* output, int outputStride, int firstPanel, int endPanel)
+    public void Multiply(in ActivationRows input, float* output, int outputStride, int firstPanel, int endPanel)
     {
-        int tiles = (input.Count + MostTokens - 1) / MostTokens;
+        if (input.Count == 0) return;
+        // Tiles as even as can be: one of a single activation wastes most of what it loads.
+        int tiles = (input.Count + MostTokens - 1) / MostTokens, tokens = input.Count / tiles, larger = input.Count % tiles;
+        TileRun first = new(0, tokens + 1, larger), rest = new(larger * (tokens + 1), tokens, tiles - larger);
         for (int panel = firstPanel; panel < endPanel; panel++)
         {
-            for (int tile = 0, first = 0; tile < tiles; tile++)
-            {
-                // Tiles as even as can be: one of a single activation wastes most of what it loads.
-                int count = input.Count / tiles + (tile < input.Count % tiles ? 1 : 0);
-                MultiplyTile(panel, input.Slice(first, count), output + (long)first * outputStride + panel * PanelRows, outputStride, prefetches: first == 0);
-                first += count;
-            }
+            float* y = output + panel * PanelRows;
+            if (larger > 0) MultiplyTiles(panel, input, first, y, outputStride, prefetches: true);
+            MultiplyTiles(panel, input, rest, y, outputStride, prefetches: larger == 0);
         }
     }
 
@@ -115,13 +113,14 @@ internal abstract unsafe class PackedMatrix : IPackable
     /// <summary>For constructors: says how a panel is packed.</summary>
     protected void PackWith(Action<int> packPanel) => _packPanel = packPanel;
 
-    /// <summary>Multiplies a panel with 1 to <see cref="MostTokens"/> activations.</summary>
+    /// <summary>Multiplies a panel with tiles of 1 to <see cref="MostTokens"/> activations each.</summary>
     /// <param name="panel">Which panel.</param>
-    /// <param name="input">The activations.</param>
-    /// <param name="output">Takes the panel's 32 products with the first activation.</param>
+    /// <param name="input">All activations.</param>
+    /// <param name="run">Which of them.</param>
+    /// <param name="output">Takes the panel's 32 products with activation i at <c>i × outputStride</c>.</param>
     /// <param name="outputStride">Floats from the products of one activation to those of the next.</param>
-    /// <param name="prefetches">Whether the panel comes from memory, and is to be asked for ahead; later tiles find it in the cache.</param>
-    protected abstract void MultiplyTile(int panel, ActivationRows input, float* output, int outputStride, bool prefetches);
+    /// <param name="prefetches">Whether the panel comes from memory, and is to be asked for ahead by the first tile; later ones find it in the cache.</param>
+    protected abstract void MultiplyTiles(int panel, in ActivationRows input, TileRun run, float* output, int outputStride, bool prefetches);
 
     protected byte* Panel(int index) => _memory!.Pointer + index * PanelBytes;
 }

@@ -42,13 +42,13 @@ internal sealed unsafe class PlainMatrix : PackedMatrix
 
     public override void ReadRow(int row, Span<float> weights) => _rows[row].CopyTo(weights);
 
-    protected override void MultiplyTile(int panel, ActivationRows input, float* output, int outputStride, bool prefetches)
+    protected override void MultiplyTiles(int panel, in ActivationRows input, TileRun run, float* output, int outputStride, bool prefetches)
     {
-        for (int i = 0; i < input.Count; i++)
+        for (int i = 0; i < run.Count * run.Tokens; i++)
         {
-            var x = new ReadOnlySpan<float>(input.Values + (long)i * input.Stride, Columns);
+            var x = new ReadOnlySpan<float>(input.Values + (long)(run.First + i) * input.Stride, Columns);
             for (int row = panel * PanelRows; row < Math.Min(Rows, (panel + 1) * PanelRows); row++)
-                output[(long)i * outputStride + row % PanelRows] = Product(_rows[row], x, isCrowded: input.Count > Crowd, isFirst: i == 0);
+                output[(long)(run.First + i) * outputStride + row % PanelRows] = Product(_rows[row], x, isCrowded: run.Tokens > Crowd, isFirst: i % run.Tokens == 0);
         }
     }
 
