@@ -21,9 +21,6 @@ internal static unsafe class ByteTile<TSimd, TFloats, TInts, TShorts, TGroups, T
 {
     private const int BlockLength = Padding.Unit, PairsPerBlock = BlockLength / 2, CacheLine = 64;
 
-    /// <summary>Blocks that weights are asked for ahead: they come from memory once, activations stay in the cache.</summary>
-    private const int PrefetchedBlocks = 3;
-
     /// <summary>Multiplies.</summary>
     /// <param name="w">The first block of the first vector of rows: its weights as [pair of columns][row][2].</param>
     /// <param name="groupBytes">Bytes from a vector of rows to the next, within a block.</param>
@@ -35,9 +32,10 @@ internal static unsafe class ByteTile<TSimd, TFloats, TInts, TShorts, TGroups, T
     /// <param name="blocks">Number of blocks.</param>
     /// <param name="y">Takes the products of the first activation.</param>
     /// <param name="outputStride">Floats from the products of one activation to those of the next.</param>
-    /// <param name="prefetches">Whether the weights come from memory, and are to be asked for ahead.</param>
+    /// <param name="ahead">Weights that will be read soon.</param>
+    /// <param name="aheadStep">Bytes of them to ask for in every block.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Multiply(byte* w, long groupBytes, ushort* halves, long blockBytes, short* x, long stride, float* scales, int blocks, float* y, long outputStride, bool prefetches)
+    public static void Multiply(byte* w, long groupBytes, ushort* halves, long blockBytes, short* x, long stride, float* scales, int blocks, float* y, long outputStride, byte* ahead, int aheadStep)
     {
         long scaleStride = stride / BlockLength;
         short* xb = x + stride, xc = xb + stride, xd = xc + stride, xe = xd + stride, xf = xe + stride;
@@ -45,8 +43,7 @@ internal static unsafe class ByteTile<TSimd, TFloats, TInts, TShorts, TGroups, T
         TFloats sumc0 = default, sumc1 = default, sumd0 = default, sumd1 = default, sume0 = default, sume1 = default, sumf0 = default, sumf1 = default;
         for (int block = 0; block < blocks; block++)
         {
-            if (prefetches)
-                for (int line = 0; line < TGroups.Value * PairsPerBlock * TSimd.Lanes * 2; line += CacheLine) TSimd.Prefetch(w + PrefetchedBlocks * blockBytes + line);
+            for (byte* end = ahead + aheadStep; ahead < end; ahead += CacheLine) TSimd.Prefetch(ahead);
             TInts a0 = default, a1 = default, a2 = default, a3 = default, b0 = default, b1 = default, b2 = default, b3 = default;
             TInts c0 = default, c1 = default, d0 = default, d1 = default, e0 = default, e1 = default, f0 = default, f1 = default;
             sbyte* pairs = (sbyte*)w;

@@ -41,31 +41,37 @@ internal sealed unsafe class FloatMatrix<TWeights, TSimd, TFloats, TInts, TShort
         for (int column = 0; column < Columns; column++) weights[column] = TWeights.Read(source + (long)column * ColumnBytes);
     }
 
-    protected override void MultiplyTiles(int panel, in ActivationRows input, TileRun run, float* output, int outputStride, bool prefetches)
+    protected override void MultiplyTiles(int panel, in ActivationRows input, TileRun run, float* output, int outputStride, in PanelWalk walk)
     {
         switch (run.Tokens)
         {
-            case 1: Multiply<Four, One>(panel, input, run, output, outputStride, prefetches); break;
-            case 2: Multiply<Four, Two>(panel, input, run, output, outputStride, prefetches); break;
-            case 3: Multiply<Two, Three>(panel, input, run, output, outputStride, prefetches); break;
-            case 4: Multiply<Two, Four>(panel, input, run, output, outputStride, prefetches); break;
-            case 5: Multiply<Two, Five>(panel, input, run, output, outputStride, prefetches); break;
-            default: Multiply<Two, Six>(panel, input, run, output, outputStride, prefetches); break;
+            case 1: Multiply<Four, One>(panel, input, run, output, outputStride, walk); break;
+            case 2: Multiply<Four, Two>(panel, input, run, output, outputStride, walk); break;
+            case 3: Multiply<Two, Three>(panel, input, run, output, outputStride, walk); break;
+            case 4: Multiply<Two, Four>(panel, input, run, output, outputStride, walk); break;
+            case 5: Multiply<Two, Five>(panel, input, run, output, outputStride, walk); break;
+            default: Multiply<Two, Six>(panel, input, run, output, outputStride, walk); break;
         }
     }
 
-    private void Multiply<TGroups, TTokens>(int panel, in ActivationRows input, TileRun run, float* output, int outputStride, bool prefetches)
+    private void Multiply<TGroups, TTokens>(int panel, in ActivationRows input, TileRun run, float* output, int outputStride, in PanelWalk walk)
         where TGroups : struct, ITileSize
         where TTokens : struct, ITileSize
     {
         if (TGroups.Value * TSimd.Lanes > PanelRows)
         {
-            Multiply<Two, TTokens>(panel, input, run, output, outputStride, prefetches);
+            Multiply<Two, TTokens>(panel, input, run, output, outputStride, walk);
             return;
         }
-        for (int row = 0; row < PanelRows; row += TGroups.Value * TSimd.Lanes)
+        int rows = TGroups.Value * TSimd.Lanes;
+        for (int row = 0; row < PanelRows; row += rows)
+        {
             for (int tile = 0, first = run.First; tile < run.Count; tile++, first += TTokens.Value)
+            {
+                Lookahead ahead = walk.Of(run.FirstTile + tile, row / rows, PanelRows / rows, Columns);
                 FloatWeightTile<TWeights, TSimd, TFloats, TInts, TShorts, TGroups, TTokens>.Multiply(
-                    Panel(panel) + row * TWeights.Size, ColumnBytes, input.Values + (long)first * input.Stride, input.Stride, Columns, output + (long)first * outputStride + row, outputStride, prefetches && tile == 0);
+                    Panel(panel) + row * TWeights.Size, ColumnBytes, input.Values + (long)first * input.Stride, input.Stride, Columns, output + (long)first * outputStride + row, outputStride, ahead.Address, ahead.Step);
+            }
+        }
     }
 }

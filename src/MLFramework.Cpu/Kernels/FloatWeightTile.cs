@@ -15,7 +15,7 @@ internal static unsafe class FloatWeightTile<TWeights, TSimd, TFloats, TInts, TS
     where TGroups : struct, ITileSize
     where TTokens : struct, ITileSize
 {
-    private const int PrefetchBytes = 4096;
+    private const int CacheLine = 64;
 
     /// <summary>Multiplies.</summary>
     /// <param name="w">The weights of the first vector of rows in column 0; those of the next follow.</param>
@@ -25,16 +25,17 @@ internal static unsafe class FloatWeightTile<TWeights, TSimd, TFloats, TInts, TS
     /// <param name="columns">Number of columns.</param>
     /// <param name="y">Takes the products of the first activation.</param>
     /// <param name="outputStride">Floats from the products of one activation to those of the next.</param>
-    /// <param name="prefetches">Whether the weights come from memory, and are to be asked for ahead.</param>
+    /// <param name="ahead">Weights that will be read soon.</param>
+    /// <param name="aheadStep">Bytes of them to ask for in every column.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Multiply(byte* w, int columnBytes, float* x, long stride, int columns, float* y, long outputStride, bool prefetches)
+    public static void Multiply(byte* w, int columnBytes, float* x, long stride, int columns, float* y, long outputStride, byte* ahead, int aheadStep)
     {
         TFloats a0 = default, a1 = default, a2 = default, a3 = default, b0 = default, b1 = default, b2 = default, b3 = default;
         TFloats c0 = default, c1 = default, d0 = default, d1 = default, e0 = default, e1 = default, f0 = default, f1 = default;
         float* xb = x + stride, xc = xb + stride, xd = xc + stride, xe = xd + stride, xf = xe + stride;
         for (int k = 0; k < columns; k++, w += columnBytes)
         {
-            if (prefetches) TSimd.Prefetch(w + PrefetchBytes);
+            for (byte* end = ahead + aheadStep; ahead < end; ahead += CacheLine) TSimd.Prefetch(ahead);
             TFloats w0 = Load(w, 0), w1 = default, w2 = default, w3 = default;
             if (TGroups.Value > 1) w1 = Load(w, 1);
             if (TGroups.Value > 2) (w2, w3) = (Load(w, 2), Load(w, 3));

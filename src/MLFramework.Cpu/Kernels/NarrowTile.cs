@@ -21,7 +21,7 @@ internal static unsafe class NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts,
     where TGroups : struct, ITileSize
     where TTokens : struct, ITileSize
 {
-    private const int CacheLine = 64, PrefetchedBlocks = 8, MostSums = 12;
+    private const int CacheLine = 64, MostSums = 12;
 
     /// <summary>An <see cref="ActivationBlock"/>, of which the quads come first.</summary>
     private static int BlockInts => sizeof(ActivationBlock) / sizeof(int);
@@ -34,15 +34,14 @@ internal static unsafe class NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts,
     /// <param name="stride">Blocks from one activation to the next.</param>
     /// <param name="y">Takes the products of the first activation.</param>
     /// <param name="outputStride">Floats from the products of one activation to those of the next.</param>
-    /// <param name="prefetches">Whether the weights come from memory, and are to be asked for ahead.</param>
+    /// <param name="ahead">Weights that will be read soon.</param>
+    /// <param name="aheadStep">Bytes of them to ask for in every block.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Multiply(byte* panel, int row, int supers, ActivationBlock* input, long stride, float* y, long outputStride, bool prefetches)
+    public static void Multiply(byte* panel, int row, int supers, ActivationBlock* input, long stride, float* y, long outputStride, byte* ahead, int aheadStep)
     {
         stride *= BlockInts;
         int vectorBytes = TSimd.Lanes * NarrowLayout<TBlocks>.QuadLength, groupBytes = TSimd.Lanes * NarrowLayout<TBlocks>.CodeBytes;
         int headerBytes = NarrowLayout<TBlocks>.HeaderBytes, blockBytes = NarrowLayout<TBlocks>.BlockBytes, superBytes = NarrowLayout<TBlocks>.SuperBytes;
-        // Whole super-blocks ahead, where the same rows stand at the same place.
-        int prefetchedBytes = (TBlocks.BlocksPerSuper == 1 ? PrefetchedBlocks : 1) * superBytes;
         int quadsPerPart = 2 * NarrowLayout<TBlocks>.StepsPerPart;
         int* x = (int*)input, xb = x + stride, xc = xb + stride, xd = xc + stride, xe = xd + stride, xf = xe + stride;
         // In memory of their own, aligned: beside the 16-bit sums they do not fit 16 registers, and where the compiler would put them half straddle cache lines.
@@ -57,13 +56,7 @@ internal static unsafe class NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts,
         {
             for (int block = 0; block < TBlocks.BlocksPerSuper; block++)
             {
-                if (prefetches)
-                {
-                    for (int line = 0; line < TGroups.Value * groupBytes; line += CacheLine) TSimd.Prefetch(codes + prefetchedBytes + line);
-                    byte* scales = TBlocks.BlocksPerSuper == 1 ? (byte*)halves : (byte*)factors;
-                    TSimd.Prefetch(scales + prefetchedBytes);
-                    if (TBlocks.BlocksPerSuper == 1 && TBlocks.HasMinima) TSimd.Prefetch(scales + prefetchedBytes + CacheLine);
-                }
+                for (byte* end = ahead + aheadStep; ahead < end; ahead += CacheLine) TSimd.Prefetch(ahead);
                 byte* nibbles = codes;
                 for (int part = 0; part < TBlocks.Parts; part++)
                 {

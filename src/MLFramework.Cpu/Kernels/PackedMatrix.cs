@@ -35,12 +35,6 @@ internal readonly unsafe struct ActivationRows(float* values, short* codes, floa
     public int Stride { get; } = stride;
 }
 
-/// <summary>Tiles of activations, one after the other.</summary>
-/// <param name="First">The first activation.</param>
-/// <param name="Tokens">Activations of a tile.</param>
-/// <param name="Count">Number of tiles.</param>
-internal readonly record struct TileRun(int First, int Tokens, int Count);
-
 /// <summary>
 /// A weight matrix [rows, columns] in the order in which a kernel reads it: panels of 32 rows, each one sequential stream over the columns, a row per
 /// lane of a vector. Every product of a row with an activation is summed in one fixed order, whatever else is computed with it.
@@ -94,17 +88,20 @@ internal abstract unsafe class PackedMatrix : IPackable
     /// <param name="outputStride">Floats from one product to the next.</param>
     /// <param name="firstPanel">First panel.</param>
     /// <param name="endPanel">One past the last panel.</param>
-    public void Multiply(in ActivationRows input, float* output, int outputStride, int firstPanel, int endPanel)
+    /// <param name="nextPanel">The panel that the caller will probably multiply next.</param>
+    public void Multiply(in ActivationRows input, float* output, int outputStride, int firstPanel, int endPanel, int nextPanel = int.MaxValue)
     {
         if (input.Count == 0) return;
         // Tiles as even as can be: one of a single activation wastes most of what it loads.
         int tiles = (input.Count + MostTokens - 1) / MostTokens, tokens = input.Count / tiles, larger = input.Count % tiles;
-        TileRun first = new(0, tokens + 1, larger), rest = new(larger * (tokens + 1), tokens, tiles - larger);
+        TileRun first = new(0, tokens + 1, larger, 0), rest = new(larger * (tokens + 1), tokens, tiles - larger, larger);
         for (int panel = firstPanel; panel < endPanel; panel++)
         {
+            int next = panel + 1 < endPanel ? panel + 1 : nextPanel;
+            var walk = new PanelWalk(Panel(panel), PanelBytes, next < PanelCount ? Panel(next) : null, tiles, isFirst: panel == firstPanel);
             float* y = output + panel * PanelRows;
-            if (larger > 0) MultiplyTiles(panel, input, first, y, outputStride, prefetches: true);
-            MultiplyTiles(panel, input, rest, y, outputStride, prefetches: larger == 0);
+            if (larger > 0) MultiplyTiles(panel, input, first, y, outputStride, walk);
+            MultiplyTiles(panel, input, rest, y, outputStride, walk);
         }
     }
 
@@ -119,8 +116,8 @@ internal abstract unsafe class PackedMatrix : IPackable
     /// <param name="run">Which of them.</param>
     /// <param name="output">Takes the panel's 32 products with activation i at <c>i × outputStride</c>.</param>
     /// <param name="outputStride">Floats from the products of one activation to those of the next.</param>
-    /// <param name="prefetches">Whether the panel comes from memory, and is to be asked for ahead by the first tile; later ones find it in the cache.</param>
-    protected abstract void MultiplyTiles(int panel, in ActivationRows input, TileRun run, float* output, int outputStride, bool prefetches);
+    /// <param name="walk">What the tiles ask for ahead.</param>
+    protected abstract void MultiplyTiles(int panel, in ActivationRows input, TileRun run, float* output, int outputStride, in PanelWalk walk);
 
     protected byte* Panel(int index) => _memory!.Pointer + index * PanelBytes;
 }

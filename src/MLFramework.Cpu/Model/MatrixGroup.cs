@@ -53,10 +53,12 @@ internal sealed unsafe class MatrixGroup : IDisposable
         int grain = Math.Clamp(_panels / (SharesPerMember * team.Size), 1, MostPanelsAtOnce);
         while (team.TryTake(_panels, grain, out int first, out int end))
         {
+            // While a member computes these, the others take as many each.
+            int next = first + team.Size * grain;
             for (int i = 0; i < _parts.Length; i++)
             {
                 int start = _firstPanels[i], from = Math.Max(first, start), to = Math.Min(end, start + _parts[i].PanelCount);
-                if (from < to) _parts[i].Multiply(input, output + Offset(i), OutputStride, from - start, to - start);
+                if (from < to) _parts[i].Multiply(input, output + Offset(i), OutputStride, from - start, to - start, next - start);
             }
         }
     }

@@ -49,8 +49,18 @@ internal sealed class Sampler(int vocabularySize)
         ReadOnlySpan<Vector256<float>> vectors = MemoryMarshal.Cast<float, Vector256<float>>(values);
         if (vectors.Length > 0)
         {
-            Vector256<float> lanes = vectors[0];
-            foreach (Vector256<float> vector in vectors) lanes = Vector256.Max(lanes, vector);
+            // Four maxima, so that none waits for the one before.
+            Vector256<float> lanes = vectors[0], second = lanes, third = lanes, fourth = lanes;
+            int i = 0;
+            for (; i + 4 <= vectors.Length; i += 4)
+            {
+                lanes = Vector256.Max(lanes, vectors[i]);
+                second = Vector256.Max(second, vectors[i + 1]);
+                third = Vector256.Max(third, vectors[i + 2]);
+                fourth = Vector256.Max(fourth, vectors[i + 3]);
+            }
+            for (; i < vectors.Length; i++) lanes = Vector256.Max(lanes, vectors[i]);
+            lanes = Vector256.Max(Vector256.Max(lanes, second), Vector256.Max(third, fourth));
             largest = VectorMath.Max(lanes);
         }
         foreach (float value in values[(vectors.Length * Vector256<float>.Count)..]) largest = MathF.Max(largest, value);
