@@ -9,14 +9,17 @@ internal sealed unsafe class NativeBuffer<T> : SafeHandle where T : unmanaged
     private const int CacheLine = 64;
 
     /// <param name="length">Number of elements.</param>
+    /// <param name="usesHugePages">Whether to ask for huge pages: for memory that is filled at once and then read from end to end.</param>
     /// <exception cref="OutOfMemoryException">There is not enough memory.</exception>
-    public NativeBuffer(long length)
+    public NativeBuffer(long length, bool usesHugePages = false)
         : base(0, ownsHandle: true)
     {
         Length = length;
         // Zeroed by the allocator: pages of a large buffer come into being only when they are first written.
-        SetHandle((nint)NativeMemory.AllocZeroed(checked((nuint)(length * sizeof(T)) + CacheLine)));
-        Pointer = (T*)((handle + CacheLine - 1) / CacheLine * CacheLine);
+        int alignment = usesHugePages ? HugePages.Size : CacheLine;
+        SetHandle((nint)NativeMemory.AllocZeroed(checked((nuint)(length * sizeof(T)) + (nuint)alignment)));
+        Pointer = (T*)((handle + alignment - 1) / alignment * alignment);
+        if (usesHugePages) HugePages.TryUse(Pointer, length * sizeof(T));
     }
 
     /// <summary>Number of elements.</summary>

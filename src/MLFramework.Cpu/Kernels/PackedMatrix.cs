@@ -47,7 +47,7 @@ internal abstract unsafe class PackedMatrix : IPackable
     /// <summary>Most activations that are multiplied at once: with two vectors of rows their sums fill the registers.</summary>
     private const int MostTokens = 6;
 
-    private NativeBuffer<byte>? _memory;
+    private MemorySlice? _memory;
     private Action<int>? _packPanel;
 
     protected PackedMatrix(int rows, int columns, long panelBytes) => (Rows, Columns, PanelBytes) = (rows, columns, panelBytes);
@@ -71,7 +71,7 @@ internal abstract unsafe class PackedMatrix : IPackable
 
     protected long PanelBytes { get; }
 
-    public void Allocate() => _memory = new NativeBuffer<byte>(Bytes);
+    public void Take(MemorySlice memory) => _memory = memory;
 
     public void Pack(int panel) => _packPanel!(panel);
 

@@ -8,7 +8,7 @@ internal sealed unsafe class EmbeddingTable : IPackable
     private readonly GgufTensor _tensor;
     private readonly int _partRows;
     private GgufFile? _file;
-    private NativeBuffer<byte>? _memory;
+    private MemorySlice? _memory;
 
     /// <param name="file">Open until all parts are packed.</param>
     /// <param name="tensor">The table, [tokens, embedding].</param>
@@ -18,7 +18,7 @@ internal sealed unsafe class EmbeddingTable : IPackable
 
     public int PartCount => (int)((_tensor.RowCount + _partRows - 1) / _partRows);
 
-    public void Allocate() => _memory = new NativeBuffer<byte>(Bytes);
+    public void Take(MemorySlice memory) => _memory = memory;
 
     public void Pack(int part)
     {

@@ -19,6 +19,11 @@ internal interface IHiddenStateConsumer
     void Consume(int output, ReadOnlySpan<float> state);
 }
 
+/// <summary>Some of a plan's rows.</summary>
+/// <param name="First">The first.</param>
+/// <param name="Count">How many.</param>
+internal readonly record struct RowRange(int First, int Count);
+
 /// <summary>Computes one forward pass over the rows of a plan: all members of a team walk through the phases together, with a barrier after each.</summary>
 internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
 {
@@ -28,6 +33,12 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
     /// </summary>
     public const long LeastSharedWork = 16 << 20;
 
+    /// <summary>Bytes of gates and of what they are multiplied with that are computed before they are used: more would leave the cache and come back.</summary>
+    private const int FeedForwardBytes = 2 << 20;
+
+    /// <summary>Rows over which the weights are read at least, whatever the width: fewer would make that the slower part.</summary>
+    private const int LeastFeedForwardRows = 96;
+
     private readonly CpuModel _model;
     private readonly HyperParameters _sizes;
     private readonly ComputeTeam _team, _alone = new(1);
@@ -36,6 +47,7 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
     private readonly Workspace _work;
     private readonly NativeBuffer<float>[] _scratch;
     private readonly long _leastSharedWork;
+    private readonly int _feedForwardRows;
     private readonly int[] _layers;
     private PassPlan _plan = new();
     private ILogitsConsumer? _consumer;
@@ -51,6 +63,7 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
     {
         (_leastSharedWork, _layers) = (leastSharedWork, layers ?? [.. Enumerable.Range(0, model.Layers.Length)]);
         (_model, _sizes, _attention, _team, _work) = (model, model.HyperParameters, attention, team, new Workspace(model));
+        _feedForwardRows = Math.Max(LeastFeedForwardRows, (int)(FeedForwardBytes / sizeof(float) / model.Layers[0].GateUp.OutputStride));
         _attentionPlan = new AttentionPlan(attention);
         _scratch = [.. Enumerable.Range(0, team.Size).Select(_ => new NativeBuffer<float>(attention.ScratchLength))];
     }
@@ -92,7 +105,7 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
             int index = _layers[i];
             LayerWeights layer = _model.Layers[index];
             if (i == 0) NormalizeRows(team, layer.AttentionNorm, layer.QueryKeyValue);
-            else AddAndNormalizeRows(team, _model.Layers[_layers[i - 1]].FeedForwardPostNorm, layer.AttentionNorm, layer.QueryKeyValue);
+            else AddAndNormalizeRows(team, new RowRange(0, _plan.RowCount), _model.Layers[_layers[i - 1]].FeedForwardPostNorm, layer.AttentionNorm, layer.QueryKeyValue);
             team.Barrier();
             layer.QueryKeyValue.Multiply(team, Inputs(layer.QueryKeyValue, _plan.RowCount), _work.Projection);
             team.Barrier();
@@ -107,14 +120,8 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
             }
             layer.AttentionOutput.Multiply(team, Inputs(layer.AttentionOutput, _plan.RowCount), _work.Delta);
             team.Barrier();
-            AddAndNormalizeRows(team, layer.AttentionPostNorm, layer.FeedForwardNorm, layer.GateUp);
-            team.Barrier();
-            layer.GateUp.Multiply(team, Inputs(layer.GateUp, _plan.RowCount), _work.Projection);
-            team.Barrier();
-            GateRows(team, layer);
-            team.Barrier();
-            layer.Down.Multiply(team, Inputs(layer.Down, _plan.RowCount), _work.Delta);
-            team.Barrier();
+            for (int start = 0; start < _plan.RowCount; start += _feedForwardRows)
+                FeedForward(team, layer, new RowRange(start, Math.Min(_feedForwardRows, _plan.RowCount - start)));
         }
         FinishRows(team);
         team.Barrier();
@@ -161,18 +168,31 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
         }
     }
 
+    /// <summary>The second half of a layer, for some of the rows: as many as leave their widest activations in the cache.</summary>
+    private void FeedForward(ComputeTeam team, LayerWeights layer, RowRange rows)
+    {
+        AddAndNormalizeRows(team, rows, layer.AttentionPostNorm, layer.FeedForwardNorm, layer.GateUp);
+        team.Barrier();
+        layer.GateUp.Multiply(team, Inputs(layer.GateUp, rows.Count), _work.Projection);
+        team.Barrier();
+        GateRows(team, rows.Count, layer);
+        team.Barrier();
+        layer.Down.Multiply(team, Inputs(layer.Down, rows.Count), Delta(rows.First));
+        team.Barrier();
+    }
+
     private void NormalizeRows(ComputeTeam team, NativeBuffer<float> norm, MatrixGroup next)
     {
         while (team.TryTake(_plan.RowCount, 1, out int row, out _)) Normalize(row, row, norm, next);
     }
 
-    /// <summary>Adds what the last phase computed to the residual stream, and normalizes that for the next.</summary>
-    private void AddAndNormalizeRows(ComputeTeam team, NativeBuffer<float>? postNorm, NativeBuffer<float> norm, MatrixGroup next)
+    /// <summary>Adds what the last phase computed to the residual stream, and normalizes that for the next, whose input begins with the first of the rows.</summary>
+    private void AddAndNormalizeRows(ComputeTeam team, RowRange rows, NativeBuffer<float>? postNorm, NativeBuffer<float> norm, MatrixGroup next)
     {
-        while (team.TryTake(_plan.RowCount, 1, out int row, out _))
+        while (team.TryTake(rows.Count, 1, out int index, out _))
         {
-            AddDelta(row, postNorm);
-            Normalize(row, row, norm, next);
+            AddDelta(rows.First + index, postNorm);
+            Normalize(rows.First + index, index, norm, next);
         }
     }
 
@@ -246,10 +266,10 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
         while (team.TryTake(_plan.RowCount, 1, out int row, out _)) Quantize(next, row);
     }
 
-    private void GateRows(ComputeTeam team, LayerWeights layer)
+    private void GateRows(ComputeTeam team, int count, LayerWeights layer)
     {
         int up = layer.GateUp.Offset(1);
-        while (team.TryTake(_plan.RowCount, 1, out int row, out _))
+        while (team.TryTake(count, 1, out int row, out _))
         {
             float* gate = _work.Projection + (long)row * layer.GateUp.OutputStride;
             if (_model.GateActivation == GateActivation.Silu) RowKernels.SwiGlu(gate, gate + up, Input(layer.Down, row), layer.Down.InputStride);

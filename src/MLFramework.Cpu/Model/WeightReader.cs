@@ -157,7 +157,7 @@ internal sealed class WeightReader : IDisposable
     /// <exception cref="OperationCanceledException">The token fired.</exception>
     public void Pack(int threads, IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default)
     {
-        foreach (PackingTask task in _tasks) task.Weights.Allocate();
+        TakeMemory();
         PackingPiece[] pieces = [.. _tasks.OrderBy(task => (task.Tensor.Shard, task.Tensor.Offset)).SelectMany(task => task.Pieces())];
         var meter = new LoadMeter(PackedBytes, progress);
         int next = -1;
@@ -212,6 +212,21 @@ internal sealed class WeightReader : IDisposable
     {
         _owned.Add(owned);
         return owned;
+    }
+
+    /// <summary>Gives all weights their parts of one buffer: single matrices of a small model are smaller than a huge page.</summary>
+    private void TakeMemory()
+    {
+        const int CacheLine = 64;
+        static long Padded(IPackable weights) => (weights.Bytes + CacheLine - 1) / CacheLine * CacheLine;
+
+        using var memory = new NativeBuffer<byte>(_tasks.Sum(task => Padded(task.Weights)), usesHugePages: true);
+        long offset = 0;
+        foreach (PackingTask task in _tasks)
+        {
+            task.Weights.Take(new MemorySlice(memory, offset));
+            offset += Padded(task.Weights);
+        }
     }
 
     private GgufException Error(GgufTensor tensor, string problem) => new($"tensor '{tensor.Name}'", problem, _file.Paths.ElementAtOrDefault(tensor.Shard));

@@ -29,7 +29,8 @@ internal sealed unsafe class PlainMatrix : PackedMatrix
     private PlainMatrix(GgufFile file, GgufTensor tensor, ReductionOrder order)
         : base((int)tensor.RowCount, (int)tensor.RowLength, panelBytes: 0)
     {
-        Allocate(); // Nothing, but panels have addresses.
+        using var nothing = new NativeBuffer<byte>(0);
+        Take(new MemorySlice(nothing, 0)); // Panels have addresses.
         _order = order;
         _rows = [.. Enumerable.Range(0, Rows).Select(row =>
         {
