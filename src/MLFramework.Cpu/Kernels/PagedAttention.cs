@@ -24,13 +24,12 @@ internal abstract unsafe class PagedAttention : IDisposable
     /// <summary>Positions of a block.</summary>
     public const int BlockLength = 16;
 
-    private readonly NativeBuffer<byte> _keys, _values;
+    private readonly NativeBuffer<byte> _memory;
 
     protected PagedAttention(AttentionShape shape, int blocks, int panelBytes)
     {
         (Shape, Blocks, PanelBytes) = (shape, blocks, panelBytes);
-        _keys = new NativeBuffer<byte>(shape.Layers * LayerBytes);
-        _values = new NativeBuffer<byte>(shape.Layers * LayerBytes);
+        _memory = new NativeBuffer<byte>(blocks * BlockBytes, usesHugePages: true);
     }
 
     public AttentionShape Shape { get; }
@@ -51,9 +50,10 @@ internal abstract unsafe class PagedAttention : IDisposable
     protected long PanelBytes { get; }
 
     /// <summary>Bytes from a panel of keys to that of the same head's values.</summary>
-    protected long ValuesDistance => _values.Pointer - _keys.Pointer;
+    protected long ValuesDistance => PanelBytes * Shape.KVHeads;
 
-    private long LayerBytes => PanelBytes * Shape.KVHeads * Blocks;
+    /// <summary>A block's bytes lie together, so that a sequence comes with few pages: for each layer its heads' keys, then its heads' values.</summary>
+    private long BlockBytes => 2 * ValuesDistance * Shape.Layers;
 
     /// <summary>Bytes of keys and values per position, over all layers.</summary>
     public static long BytesPerToken(AttentionShape shape, KVElementType type)
@@ -110,23 +110,12 @@ internal abstract unsafe class PagedAttention : IDisposable
     /// <summary>Copies a block, in all layers.</summary>
     public void CopyBlock(int source, int destination)
     {
-        long bytes = PanelBytes * Shape.KVHeads;
-        for (int layer = 0; layer < Shape.Layers; layer++)
-        {
-            Buffer.MemoryCopy(Keys(layer, source, 0), Keys(layer, destination, 0), bytes, bytes);
-            Buffer.MemoryCopy(Values(layer, source, 0), Values(layer, destination, 0), bytes, bytes);
-        }
+        Buffer.MemoryCopy(Keys(0, source, 0), Keys(0, destination, 0), BlockBytes, BlockBytes);
     }
 
-    public void Dispose()
-    {
-        _keys.Dispose();
-        _values.Dispose();
-    }
+    public void Dispose() => _memory.Dispose();
 
-    protected byte* Keys(int layer, int block, int head) => _keys.Pointer + Offset(layer, block, head);
+    protected byte* Keys(int layer, int block, int head) => _memory.Pointer + block * BlockBytes + 2 * ValuesDistance * layer + PanelBytes * head;
 
-    protected byte* Values(int layer, int block, int head) => _values.Pointer + Offset(layer, block, head);
-
-    private long Offset(int layer, int block, int head) => layer * LayerBytes + ((long)block * Shape.KVHeads + head) * PanelBytes;
+    protected byte* Values(int layer, int block, int head) => Keys(layer, block, head) + ValuesDistance;
 }

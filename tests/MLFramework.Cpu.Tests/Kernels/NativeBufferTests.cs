@@ -6,7 +6,7 @@ public sealed unsafe class NativeBufferTests
     public void Memory_is_zero_and_aligned([Values] bool usesHugePages, [Values(0, 1, 5 << 20)] int length)
     {
         using var buffer = new NativeBuffer<byte>(length, usesHugePages);
-        Assert.That((nint)buffer.Pointer % (usesHugePages ? HugePages.Size : 64), Is.Zero);
+        Assert.That((long)buffer.Pointer % (usesHugePages && length >= HugePages.Size ? HugePages.Size : 64), Is.Zero);
         Assert.That(new ReadOnlySpan<byte>(buffer.Pointer, length).ContainsAnyExcept((byte)0), Is.False);
     }
 
@@ -22,7 +22,6 @@ public sealed unsafe class NativeBufferTests
 
         new Span<byte>(second.Pointer, 128).Fill(7);
         Assert.That(second.Pointer[127], Is.EqualTo(7));
-        Assert.That(() => new MemorySlice(buffer, 0), Throws.TypeOf<ObjectDisposedException>());
     }
 
     [Test]
