@@ -62,14 +62,14 @@ internal static class EngineBenchCommand
         GgufFile file = GgufFile.Open(settings.Path);
         long fileBytes = file.ByteLength;
         using CpuModel model = CpuModel.Load(file, progress: stages, cancellationToken: stages.CancellationToken);
-        int threads = settings.Threads ?? Environment.ProcessorCount;
-        tell(new LoadRow(model.Name ?? Path.GetFileName(settings.Path), threads, $"{settings.KVType}", time.GetElapsedTime(start).TotalSeconds));
+        TimeSpan loadTime = time.GetElapsedTime(start);
         long loadPeak = PeakWorkingSet();
 
         stages.Next("Warming up");
         (int prompt, int context) = Lengths(settings, model.HyperParameters.ContextLength);
         var options = new CpuExecutorOptions { Threads = settings.Threads, KVType = settings.KVType };
         using var benchmark = new EngineBenchmark(model, settings.Batches.Max(), context + StepsOf(settings), prompt, options);
+        tell(new LoadRow(model.Name ?? Path.GetFileName(settings.Path), benchmark.Threads, $"{settings.KVType}", loadTime.TotalSeconds));
         WarmUp(benchmark, prompt, context, stages);
         stages.Next($"Prompt of {prompt}");
         tell(MeasurePrefill(benchmark, prompt, settings.Steps, stages));

@@ -60,6 +60,9 @@ public sealed class EngineBenchmark : IDisposable
             SchedulerConfiguration.Default with { MaxRetries = 0, EnableAdaptiveBatching = false });
     }
 
+    /// <summary>Threads that compute.</summary>
+    public int Threads => _executor.Threads;
+
     /// <summary>The cache of keys and values.</summary>
     public KVCacheConfiguration KVCache => _executor.KVCache;
 
