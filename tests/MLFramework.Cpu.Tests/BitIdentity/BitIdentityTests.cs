@@ -54,7 +54,8 @@ public sealed class BitIdentityTests
     /// <summary>The property finds what it looks for: sums whose order depends on who else is in the batch, in one matrix of one layer.</summary>
     [TestCase(ReductionOrder.SplitInCrowds)]
     [TestCase(ReductionOrder.BackwardsBehindOthers)]
-    public void A_reduction_order_that_depends_on_the_batch_is_found_out(ReductionOrder order) => Assert.That(DifferencesWith(order), Is.Not.Empty);
+    public void A_reduction_order_that_depends_on_the_batch_is_found_out(ReductionOrder order) =>
+        Assert.That(DifferencesWith(order), Has.One.Contains("has other logits"));
 
     [Test]
     public void The_same_matrix_with_a_fixed_reduction_order_is_not() => Assert.That(DifferencesWith(ReductionOrder.Fixed), Is.Empty);
