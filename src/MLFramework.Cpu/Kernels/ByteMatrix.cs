@@ -14,12 +14,16 @@ internal sealed unsafe class ByteMatrix<TSimd, TFloats, TInts, TShorts> : Packed
 {
     private const int BlockLength = Padding.Unit, CodeBytes = PanelRows * BlockLength, BlockBytes = CodeBytes + PanelRows * sizeof(ushort);
 
+    /// <summary>Of each panel what its products are multiplied with (see <see cref="ScaleLift"/>).</summary>
+    private readonly float[] _factors;
+
     /// <param name="rows">Number of rows.</param>
     /// <param name="columns">Number of columns, a multiple of 32.</param>
     /// <param name="readRow">Writes a row; called from several threads.</param>
     public ByteMatrix(int rows, int columns, CodeRowReader readRow)
         : base(rows, columns, (long)(columns / BlockLength) * BlockBytes)
     {
+        _factors = new float[PanelCount];
         PackWith(panel =>
         {
             // Rented: so many panels would leave the collector more than all else that loading does.
@@ -37,6 +41,7 @@ internal sealed unsafe class ByteMatrix<TSimd, TFloats, TInts, TShorts> : Packed
                     ((Half*)(target + CodeBytes))[lane] = scales[block];
                 }
             }
+            _factors[panel] = ScaleLift.Raise(Panel(panel) + CodeBytes, PanelRows, BlockBytes, scales.Length);
             ArrayPool<sbyte>.Shared.Return(rentedCodes);
             ArrayPool<Half>.Shared.Return(rentedScales);
         });
@@ -53,7 +58,7 @@ internal sealed unsafe class ByteMatrix<TSimd, TFloats, TInts, TShorts> : Packed
         for (int block = 0; block < Columns / BlockLength; block++)
         {
             byte* source = Panel(row / PanelRows) + (long)block * BlockBytes, pairs = source + lane / TSimd.Lanes * GroupBytes + lane % TSimd.Lanes * 2;
-            float scale = (float)((Half*)(source + CodeBytes))[lane];
+            float scale = (float)((Half*)(source + CodeBytes))[lane] * _factors[row / PanelRows];
             for (int i = 0; i < BlockLength; i++) weights[block * BlockLength + i] = (sbyte)pairs[i / 2 * 2 * TSimd.Lanes + i % 2] * scale;
         }
     }
@@ -88,7 +93,7 @@ internal sealed unsafe class ByteMatrix<TSimd, TFloats, TInts, TShorts> : Packed
             {
                 Lookahead ahead = walk.Of(run.FirstTile + tile, row / rows, PanelRows / rows, Columns / BlockLength);
                 ByteTile<TSimd, TFloats, TInts, TShorts, TGroups, TTokens>.Multiply(
-                    codes + row * BlockLength, GroupBytes, (ushort*)(codes + CodeBytes) + row, BlockBytes, input.Codes + (long)first * input.Stride, input.Stride, input.Scales + (long)first * (input.Stride / BlockLength), Columns / BlockLength, output + (long)first * outputStride + row, outputStride, ahead.Address, ahead.Step);
+                    codes + row * BlockLength, GroupBytes, (ushort*)(codes + CodeBytes) + row, BlockBytes, input.Codes + (long)first * input.Stride, input.Stride, input.Scales + (long)first * (input.Stride / BlockLength), Columns / BlockLength, _factors[panel], output + (long)first * outputStride + row, outputStride, ahead.Address, ahead.Step);
             }
         }
     }

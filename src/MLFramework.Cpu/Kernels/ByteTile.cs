@@ -30,12 +30,13 @@ internal static unsafe class ByteTile<TSimd, TFloats, TInts, TShorts, TGroups, T
     /// <param name="stride">Codes from one activation to the next.</param>
     /// <param name="scales">The first activation's scales.</param>
     /// <param name="blocks">Number of blocks.</param>
+    /// <param name="factor">What products are multiplied with, a power of two.</param>
     /// <param name="y">Takes the products of the first activation.</param>
     /// <param name="outputStride">Floats from the products of one activation to those of the next.</param>
     /// <param name="ahead">Weights that will be read soon.</param>
     /// <param name="aheadStep">Bytes of them to ask for in every block.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Multiply(byte* w, long groupBytes, ushort* halves, long blockBytes, short* x, long stride, float* scales, int blocks, float* y, long outputStride, byte* ahead, int aheadStep)
+    public static void Multiply(byte* w, long groupBytes, ushort* halves, long blockBytes, short* x, long stride, float* scales, int blocks, float factor, float* y, long outputStride, byte* ahead, int aheadStep)
     {
         long scaleStride = stride / BlockLength;
         short* xb = x + stride, xc = xb + stride, xd = xc + stride, xe = xd + stride, xf = xe + stride;
@@ -139,12 +140,13 @@ internal static unsafe class ByteTile<TSimd, TFloats, TInts, TShorts, TGroups, T
             xf += BlockLength;
         }
 
-        Store(suma0, suma1, suma2, suma3, y);
-        if (TTokens.Value > 1) Store(sumb0, sumb1, sumb2, sumb3, y + outputStride);
-        if (TTokens.Value > 2) Store(sumc0, sumc1, default, default, y + 2 * outputStride);
-        if (TTokens.Value > 3) Store(sumd0, sumd1, default, default, y + 3 * outputStride);
-        if (TTokens.Value > 4) Store(sume0, sume1, default, default, y + 4 * outputStride);
-        if (TTokens.Value > 5) Store(sumf0, sumf1, default, default, y + 5 * outputStride);
+        TFloats lowered = TSimd.Create(factor);
+        Store(suma0, suma1, suma2, suma3, lowered, y);
+        if (TTokens.Value > 1) Store(sumb0, sumb1, sumb2, sumb3, lowered, y + outputStride);
+        if (TTokens.Value > 2) Store(sumc0, sumc1, default, default, lowered, y + 2 * outputStride);
+        if (TTokens.Value > 3) Store(sumd0, sumd1, default, default, lowered, y + 3 * outputStride);
+        if (TTokens.Value > 4) Store(sume0, sume1, default, default, lowered, y + 4 * outputStride);
+        if (TTokens.Value > 5) Store(sumf0, sumf1, default, default, lowered, y + 5 * outputStride);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -152,14 +154,14 @@ internal static unsafe class ByteTile<TSimd, TFloats, TInts, TShorts, TGroups, T
         TSimd.MultiplyAdd(TSimd.ToFloats(dot), TSimd.Multiply(weightScale, activationScale), sum);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Store(TFloats sum0, TFloats sum1, TFloats sum2, TFloats sum3, float* y)
+    private static void Store(TFloats sum0, TFloats sum1, TFloats sum2, TFloats sum3, TFloats factor, float* y)
     {
-        TSimd.Store(sum0, y);
-        if (TGroups.Value > 1) TSimd.Store(sum1, y + TSimd.Lanes);
+        TSimd.Store(TSimd.Multiply(sum0, factor), y);
+        if (TGroups.Value > 1) TSimd.Store(TSimd.Multiply(sum1, factor), y + TSimd.Lanes);
         if (TGroups.Value > 2)
         {
-            TSimd.Store(sum2, y + 2 * TSimd.Lanes);
-            TSimd.Store(sum3, y + 3 * TSimd.Lanes);
+            TSimd.Store(TSimd.Multiply(sum2, factor), y + 2 * TSimd.Lanes);
+            TSimd.Store(TSimd.Multiply(sum3, factor), y + 3 * TSimd.Lanes);
         }
     }
 }

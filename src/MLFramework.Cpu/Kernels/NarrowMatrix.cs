@@ -12,12 +12,16 @@ internal sealed unsafe class NarrowMatrix<TBlocks, TSimd, TFloats, TInts, TShort
 {
     private const int BlockLength = ActivationBlock.Length;
 
+    /// <summary>Of each panel what its products are multiplied with (see <see cref="ScaleLift"/>).</summary>
+    private readonly float[] _factors;
+
     /// <param name="rows">Number of rows.</param>
     /// <param name="columns">Number of columns, a multiple of the type's block length.</param>
     /// <param name="readRow">Reads a row; called from several threads.</param>
     public NarrowMatrix(int rows, int columns, StoredRowReader readRow)
         : base(rows, columns, (long)(columns / SuperLength) * NarrowLayout<TBlocks>.SuperBytes)
     {
+        _factors = new float[PanelCount];
         PackWith(panel =>
         {
             Span<byte> codes = stackalloc byte[SuperLength], factors = stackalloc byte[2 * TBlocks.BlocksPerSuper];
@@ -33,6 +37,7 @@ internal sealed unsafe class NarrowMatrix<TBlocks, TSimd, TFloats, TInts, TShort
                     Pack(super + NarrowLayout<TBlocks>.HeaderBytes, lane, codes, factors);
                 }
             }
+            _factors[panel] = ScaleLift.Raise(Panel(panel), NarrowLayout<TBlocks>.HeaderBytes / sizeof(ushort), NarrowLayout<TBlocks>.SuperBytes, columns / SuperLength);
         });
     }
 
@@ -43,10 +48,11 @@ internal sealed unsafe class NarrowMatrix<TBlocks, TSimd, TFloats, TInts, TShort
     public override void ReadRow(int row, Span<float> weights)
     {
         int lane = row % PanelRows;
+        float factor = _factors[row / PanelRows];
         byte* super = Panel(row / PanelRows);
         for (; !weights.IsEmpty; weights = weights[SuperLength..], super += NarrowLayout<TBlocks>.SuperBytes)
         {
-            float scale = (float)((Half*)super)[lane], minimum = TBlocks.HasMinima ? (float)((Half*)super)[PanelRows + lane] : 0;
+            float scale = (float)((Half*)super)[lane] * factor, minimum = TBlocks.HasMinima ? (float)((Half*)super)[PanelRows + lane] * factor : 0;
             byte* block = super + NarrowLayout<TBlocks>.HeaderBytes;
             for (int first = 0; first < SuperLength; first += BlockLength, block += NarrowLayout<TBlocks>.BlockBytes)
             {
@@ -91,7 +97,7 @@ internal sealed unsafe class NarrowMatrix<TBlocks, TSimd, TFloats, TInts, TShort
             {
                 Lookahead ahead = walk.Of(run.FirstTile + tile, row / rows, PanelRows / rows, Columns / BlockLength);
                 NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts, TGroups, TTokens>.Multiply(
-                    Panel(panel), row, Columns / SuperLength, input.Blocks + (long)first * (input.Stride / BlockLength), input.Stride / BlockLength, output + (long)first * outputStride + row, outputStride, ahead.Address, ahead.Step);
+                    Panel(panel), row, Columns / SuperLength, _factors[panel], input.Blocks + (long)first * (input.Stride / BlockLength), input.Stride / BlockLength, output + (long)first * outputStride + row, outputStride, ahead.Address, ahead.Step);
             }
         }
     }

@@ -30,6 +30,7 @@ internal static unsafe class NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts,
     /// <param name="panel">The panel.</param>
     /// <param name="row">First row, of those of the panel.</param>
     /// <param name="supers">Number of super-blocks.</param>
+    /// <param name="factor">What products are multiplied with, a power of two.</param>
     /// <param name="input">The first activation.</param>
     /// <param name="stride">Blocks from one activation to the next.</param>
     /// <param name="y">Takes the products of the first activation.</param>
@@ -37,7 +38,7 @@ internal static unsafe class NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts,
     /// <param name="ahead">Weights that will be read soon.</param>
     /// <param name="aheadStep">Bytes of them to ask for in every block.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Multiply(byte* panel, int row, int supers, ActivationBlock* input, long stride, float* y, long outputStride, byte* ahead, int aheadStep)
+    public static void Multiply(byte* panel, int row, int supers, float factor, ActivationBlock* input, long stride, float* y, long outputStride, byte* ahead, int aheadStep)
     {
         stride *= BlockInts;
         int vectorBytes = TSimd.Lanes * NarrowLayout<TBlocks>.QuadLength, groupBytes = TSimd.Lanes * NarrowLayout<TBlocks>.CodeBytes;
@@ -229,12 +230,12 @@ internal static unsafe class NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts,
             halves = (ushort*)((byte*)halves + superBytes);
         }
 
-        Store(sums, x, y);
-        if (TTokens.Value > 1) Store(sums + 2 * TSimd.Lanes, xb, y + outputStride);
-        if (TTokens.Value > 2) Store(sums + 4 * TSimd.Lanes, xc, y + 2 * outputStride);
-        if (TTokens.Value > 3) Store(sums + 6 * TSimd.Lanes, xd, y + 3 * outputStride);
-        if (TTokens.Value > 4) Store(sums + 8 * TSimd.Lanes, xe, y + 4 * outputStride);
-        if (TTokens.Value > 5) Store(sums + 10 * TSimd.Lanes, xf, y + 5 * outputStride);
+        Store(sums, x, factor, y);
+        if (TTokens.Value > 1) Store(sums + 2 * TSimd.Lanes, xb, factor, y + outputStride);
+        if (TTokens.Value > 2) Store(sums + 4 * TSimd.Lanes, xc, factor, y + 2 * outputStride);
+        if (TTokens.Value > 3) Store(sums + 6 * TSimd.Lanes, xd, factor, y + 3 * outputStride);
+        if (TTokens.Value > 4) Store(sums + 8 * TSimd.Lanes, xe, factor, y + 4 * outputStride);
+        if (TTokens.Value > 5) Store(sums + 10 * TSimd.Lanes, xf, factor, y + 5 * outputStride);
     }
 
     /// <summary>What the sums begin with: minus the offset times the activations.</summary>
@@ -279,9 +280,9 @@ internal static unsafe class NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts,
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Store(float* sums, int* end, float* y)
+    private static void Store(float* sums, int* end, float factor, float* y)
     {
-        TFloats scale = TSimd.Create(((ActivationBlock*)end - 1)->RowScale);
+        TFloats scale = TSimd.Create(((ActivationBlock*)end - 1)->RowScale * factor);
         for (int i = 0; i < TGroups.Value * TSimd.Lanes; i += TSimd.Lanes) TSimd.Store(TSimd.Multiply(TSimd.Load(sums + i), scale), y + i);
     }
 }

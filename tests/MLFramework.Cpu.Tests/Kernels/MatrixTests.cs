@@ -3,6 +3,9 @@ namespace MLFramework.Cpu.Tests;
 /// <summary>Packed matrices against plain loops in double precision.</summary>
 public sealed unsafe class MatrixTests
 {
+    /// <summary>Weights of this size have scales that are subnormal halves.</summary>
+    private const float Small = 1e-4f;
+
     private static readonly TensorType[] Types =
     [
         TensorType.F32, TensorType.F16, TensorType.BF16, TensorType.Q8_0, TensorType.Q4_0, TensorType.Q4_1, TensorType.Q5_0, TensorType.Q5_1, TensorType.Q4_K, TensorType.Q5_K,
@@ -14,11 +17,11 @@ public sealed unsafe class MatrixTests
     /// Against the rounded activations only the rounding of floats is left of that.
     /// </summary>
     [Test]
-    public void Products_are_those_of_the_dequantized_weights([ValueSource(nameof(Types))] TensorType type, [Values(1, 2, 3, 4, 5, 6, 7)] int count)
+    public void Products_are_those_of_the_dequantized_weights([ValueSource(nameof(Types))] TensorType type, [Values(1, 2, 3, 4, 5, 6, 7)] int count, [Values(1, Small)] float size)
     {
         const int Rows = 72, Columns = 512;
         float[] activations = Normal(count * Columns, seed: 1);
-        using GgufFile file = File(type, Rows, Columns, out float[] weights);
+        using GgufFile file = File(type, Rows, Columns, out float[] weights, size);
         foreach (KernelSet kernels in KernelSet.Supported)
         {
             using PackedMatrix matrix = Packed(file, kernels, "w", Rows, Columns);
@@ -59,10 +62,10 @@ public sealed unsafe class MatrixTests
     }
 
     [Test]
-    public void Rows_are_read_back_as_they_are_dequantized([ValueSource(nameof(Types))] TensorType type)
+    public void Rows_are_read_back_as_they_are_dequantized([ValueSource(nameof(Types))] TensorType type, [Values(1, Small)] float size)
     {
         const int Rows = 72, Columns = 256;
-        using GgufFile file = File(type, Rows, Columns, out float[] weights);
+        using GgufFile file = File(type, Rows, Columns, out float[] weights, size);
         foreach (KernelSet kernels in KernelSet.Supported)
         {
             using PackedMatrix matrix = Packed(file, kernels, "w", Rows, Columns);
@@ -233,9 +236,10 @@ public sealed unsafe class MatrixTests
     }
 
     /// <summary>A file with one matrix "w", and its weights as the file says them.</summary>
-    private static GgufFile File(TensorType type, int rows, int columns, out float[] weights)
+    private static GgufFile File(TensorType type, int rows, int columns, out float[] weights, float size = 1)
     {
-        var file = GgufFile.FromMemory(TestModels.Write(new GgufWriter().AddTensor("w", type, [columns, rows], Normal(rows * columns, seed: 3).AsSpan())));
+        float[] drawn = [.. Normal(rows * columns, seed: 3).Select(weight => weight * size)];
+        var file = GgufFile.FromMemory(TestModels.Write(new GgufWriter().AddTensor("w", type, [columns, rows], drawn.AsSpan())));
         weights = new float[rows * columns];
         file.Dequantize(file.GetTensor("w"), 0, weights);
         return file;
