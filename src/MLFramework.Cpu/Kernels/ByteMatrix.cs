@@ -12,7 +12,7 @@ internal sealed unsafe class ByteMatrix<TSimd, TFloats, TInts, TShorts> : Packed
     where TInts : struct
     where TShorts : struct
 {
-    private const int BlockLength = Padding.Unit, CodeBytes = PanelRows * BlockLength, BlockBytes = CodeBytes + PanelRows * sizeof(ushort);
+    private const int BlockLength = Padding.Unit, CodeBytes = PanelRows * BlockLength, BlockBytes = CodeBytes + PanelRows * sizeof(ushort), CacheLine = 64;
 
     /// <summary>Of each panel what its products are multiplied with (see <see cref="ScaleLift"/>).</summary>
     private readonly float[] _factors;
@@ -49,6 +49,10 @@ internal sealed unsafe class ByteMatrix<TSimd, TFloats, TInts, TShorts> : Packed
 
     public override ActivationFormat Format => ActivationFormat.Int16;
 
+    protected override int Steps => Columns / BlockLength;
+
+    protected override int MostTokens => 6;
+
     /// <summary>Bytes of a vector of rows in a block.</summary>
     private static int GroupBytes => BlockLength * TSimd.Lanes;
 
@@ -57,7 +61,10 @@ internal sealed unsafe class ByteMatrix<TSimd, TFloats, TInts, TShorts> : Packed
         int lane = row % PanelRows;
         for (int block = 0; block < Columns / BlockLength; block++)
         {
-            byte* source = Panel(row / PanelRows) + (long)block * BlockBytes, pairs = source + lane / TSimd.Lanes * GroupBytes + lane % TSimd.Lanes * 2;
+            byte* source = Panel(row / PanelRows) + (long)block * BlockBytes, group = source + lane / TSimd.Lanes * GroupBytes, pairs = group + lane % TSimd.Lanes * 2;
+            // A row is spread over many cache lines, which otherwise would be waited for one by one.
+            for (int line = 0; line < GroupBytes; line += CacheLine) TSimd.Prefetch(group + 2 * BlockBytes + line);
+            TSimd.Prefetch(source + 2 * BlockBytes + CodeBytes);
             float scale = (float)((Half*)(source + CodeBytes))[lane] * _factors[row / PanelRows];
             for (int i = 0; i < BlockLength; i++) weights[block * BlockLength + i] = (sbyte)pairs[i / 2 * 2 * TSimd.Lanes + i % 2] * scale;
         }
@@ -91,7 +98,7 @@ internal sealed unsafe class ByteMatrix<TSimd, TFloats, TInts, TShorts> : Packed
         {
             for (int tile = 0, first = run.First; tile < run.Count; tile++, first += TTokens.Value)
             {
-                Lookahead ahead = walk.Of(run.FirstTile + tile, row / rows, PanelRows / rows, Columns / BlockLength);
+                Lookahead ahead = walk.Of(run.FirstTile + tile, row / rows, PanelRows / rows);
                 ByteTile<TSimd, TFloats, TInts, TShorts, TGroups, TTokens>.Multiply(
                     codes + row * BlockLength, GroupBytes, (ushort*)(codes + CodeBytes) + row, BlockBytes, input.Codes + (long)first * input.Stride, input.Stride, input.Scales + (long)first * (input.Stride / BlockLength), Columns / BlockLength, _factors[panel], output + (long)first * outputStride + row, outputStride, ahead.Address, ahead.Step);
             }

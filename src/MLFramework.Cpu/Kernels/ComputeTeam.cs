@@ -93,6 +93,11 @@ internal sealed class ComputeTeam : IDisposable
         return first < count;
     }
 
+    /// <summary>A member's share of the items of the current phase, taken while it lasts.</summary>
+    /// <param name="count">Items of the phase; all members say the same.</param>
+    /// <param name="grain">How many to take at once.</param>
+    public ItemShares Share(int count, int grain = 1) => new(this, count, grain);
+
     /// <summary>Ends the threads. Not while a job runs.</summary>
     public void Dispose()
     {

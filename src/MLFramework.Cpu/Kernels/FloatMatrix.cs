@@ -35,6 +35,10 @@ internal sealed unsafe class FloatMatrix<TWeights, TSimd, TFloats, TInts, TShort
 
     public override ActivationFormat Format => ActivationFormat.Single;
 
+    protected override int Steps => Columns;
+
+    protected override int MostTokens => 6;
+
     public override void ReadRow(int row, Span<float> weights)
     {
         byte* source = Panel(row / PanelRows) + row % PanelRows * TWeights.Size;
@@ -68,7 +72,7 @@ internal sealed unsafe class FloatMatrix<TWeights, TSimd, TFloats, TInts, TShort
         {
             for (int tile = 0, first = run.First; tile < run.Count; tile++, first += TTokens.Value)
             {
-                Lookahead ahead = walk.Of(run.FirstTile + tile, row / rows, PanelRows / rows, Columns);
+                Lookahead ahead = walk.Of(run.FirstTile + tile, row / rows, PanelRows / rows);
                 FloatWeightTile<TWeights, TSimd, TFloats, TInts, TShorts, TGroups, TTokens>.Multiply(
                     Panel(panel) + row * TWeights.Size, ColumnBytes, input.Values + (long)first * input.Stride, input.Stride, Columns, output + (long)first * outputStride + row, outputStride, ahead.Address, ahead.Step);
             }

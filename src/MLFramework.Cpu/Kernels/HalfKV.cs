@@ -7,6 +7,7 @@ namespace MLFramework.Cpu;
 /// <see cref="KVElementType.F16"/>: two columns side by side in each lane, so that a vector of 32-bit lanes holds both and a shift or two make floats of
 /// either. Their exponents stay too small by 112: queries and weights make up for it.
 /// </summary>
+[SkipLocalsInit]
 internal readonly unsafe struct HalfKV : IKVElement
 {
     public static int LaneBytes => 2 * sizeof(ushort);

@@ -54,6 +54,21 @@ internal unsafe interface ISimdVectors<TFloats, TInts, TShorts>
     /// <summary>a where it is greater than b, else b, also where either is no number.</summary>
     static abstract TFloats Larger(TFloats a, TFloats b);
 
+    /// <summary>a where it is less than b, else b, also where either is no number.</summary>
+    static abstract TFloats Smaller(TFloats a, TFloats b);
+
+    /// <summary>Without their signs.</summary>
+    static abstract TFloats Magnitudes(TFloats x);
+
+    /// <summary>Magnitudes with the signs of others.</summary>
+    static abstract TFloats CopySign(TFloats magnitudes, TFloats signs);
+
+    /// <summary>The larger of magnitudes; what is no number counts as larger than all that is.</summary>
+    static abstract TFloats LargerMagnitude(TFloats a, TFloats b);
+
+    /// <summary>The largest of all lanes of magnitudes, as <see cref="LargerMagnitude"/> sees it.</summary>
+    static abstract float LargestMagnitude(TFloats magnitudes);
+
     /// <summary>x × 2^n for normal results, where the lowest 9 bits of <paramref name="exponents"/> are n.</summary>
     static abstract TFloats ScaleByPower(TFloats x, TFloats exponents);
 
@@ -63,11 +78,20 @@ internal unsafe interface ISimdVectors<TFloats, TInts, TShorts>
     /// <summary>a × b, rounded.</summary>
     static abstract TFloats Multiply(TFloats a, TFloats b);
 
+    /// <summary>a / b, rounded.</summary>
+    static abstract TFloats Divide(TFloats a, TFloats b);
+
     /// <summary>a × b + c, rounded once.</summary>
     static abstract TFloats MultiplyAdd(TFloats a, TFloats b, TFloats c);
 
+    /// <summary>a × b − c, rounded once.</summary>
+    static abstract TFloats MultiplySubtract(TFloats a, TFloats b, TFloats c);
+
     /// <summary>Integers as floats, rounded to nearest even.</summary>
     static abstract TFloats ToFloats(TInts values);
+
+    /// <summary>Rounds floats between −32768 and 32767 to nearest even and writes them as 16-bit integers, those of a first.</summary>
+    static abstract void StoreRounded(TFloats a, TFloats b, short* destination);
 
     /// <summary>Reads signed bytes as 16-bit integers.</summary>
     static abstract TShorts Widen(sbyte* source);

@@ -20,6 +20,9 @@ internal abstract class KernelSet
     /// <summary>Those that this machine has, the fastest first.</summary>
     public static KernelSet[] Supported => !Vectors256.IsSupported ? [Portable] : Vectors512.IsSupported ? [Avx512, Avx2, Portable] : [Avx2, Portable];
 
+    /// <summary>What is done to rows of activations.</summary>
+    public abstract RowKernels Rows { get; }
+
     public abstract PackedMatrix PackSingles(int rows, int columns, WeightRowReader readRow);
 
     public abstract PackedMatrix PackHalves(int rows, int columns, WeightRowReader readRow);
@@ -46,6 +49,8 @@ internal sealed class KernelSet<TSimd, TFloats, TInts, TShorts>(string name) : K
     where TInts : struct
     where TShorts : struct
 {
+    public override RowKernels Rows { get; } = new RowKernels<TSimd, TFloats, TInts, TShorts>();
+
     public override PackedMatrix PackSingles(int rows, int columns, WeightRowReader readRow) => new FloatMatrix<SingleWeights, TSimd, TFloats, TInts, TShorts>(rows, columns, readRow);
 
     public override PackedMatrix PackHalves(int rows, int columns, WeightRowReader readRow) => new FloatMatrix<HalfWeights, TSimd, TFloats, TInts, TShorts>(rows, columns, readRow);

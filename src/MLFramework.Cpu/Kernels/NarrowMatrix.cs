@@ -43,6 +43,10 @@ internal sealed unsafe class NarrowMatrix<TBlocks, TSimd, TFloats, TInts, TShort
 
     public override ActivationFormat Format => ActivationFormat.Int8;
 
+    protected override int Steps => Columns / BlockLength;
+
+    protected override int MostTokens => TSimd.Registers > 16 ? LargestTile : 6;
+
     private static int SuperLength => BlockLength * TBlocks.BlocksPerSuper;
 
     public override void ReadRow(int row, Span<float> weights)
@@ -77,7 +81,9 @@ internal sealed unsafe class NarrowMatrix<TBlocks, TSimd, TFloats, TInts, TShort
             case 3: Multiply<Two, Three>(panel, input, run, output, outputStride, walk); break;
             case 4: Multiply<Two, Four>(panel, input, run, output, outputStride, walk); break;
             case 5: Multiply<Two, Five>(panel, input, run, output, outputStride, walk); break;
-            default: Multiply<Two, Six>(panel, input, run, output, outputStride, walk); break;
+            case 6: Multiply<Two, Six>(panel, input, run, output, outputStride, walk); break;
+            case 7: Multiply<Two, Seven>(panel, input, run, output, outputStride, walk); break;
+            default: Multiply<Two, Eight>(panel, input, run, output, outputStride, walk); break;
         }
     }
 
@@ -95,7 +101,7 @@ internal sealed unsafe class NarrowMatrix<TBlocks, TSimd, TFloats, TInts, TShort
         {
             for (int tile = 0, first = run.First; tile < run.Count; tile++, first += TTokens.Value)
             {
-                Lookahead ahead = walk.Of(run.FirstTile + tile, row / rows, PanelRows / rows, Columns / BlockLength);
+                Lookahead ahead = walk.Of(run.FirstTile + tile, row / rows, PanelRows / rows);
                 NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts, TGroups, TTokens>.Multiply(
                     Panel(panel), row, Columns / SuperLength, _factors[panel], input.Blocks + (long)first * (input.Stride / BlockLength), input.Stride / BlockLength, output + (long)first * outputStride + row, outputStride, ahead.Address, ahead.Step);
             }

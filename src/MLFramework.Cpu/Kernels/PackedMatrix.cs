@@ -44,8 +44,8 @@ internal abstract unsafe class PackedMatrix : IPackable
     /// <summary>Rows of a panel.</summary>
     public const int PanelRows = Padding.Unit;
 
-    /// <summary>Most activations that are multiplied at once: with two vectors of rows their sums fill the registers.</summary>
-    private const int MostTokens = 6;
+    /// <summary>Most activations of a tile of any kernel.</summary>
+    public const int LargestTile = 8;
 
     private MemorySlice? _memory;
     private Action<int>? _packPanel;
@@ -71,6 +71,12 @@ internal abstract unsafe class PackedMatrix : IPackable
 
     protected long PanelBytes { get; }
 
+    /// <summary>Steps of a tile along the columns.</summary>
+    protected abstract int Steps { get; }
+
+    /// <summary>Most activations of a tile, at most <see cref="LargestTile"/>: with two vectors of rows their sums fill the registers.</summary>
+    protected abstract int MostTokens { get; }
+
     public void Take(MemorySlice memory) => _memory = memory;
 
     public void Pack(int panel) => _packPanel!(panel);
@@ -84,26 +90,28 @@ internal abstract unsafe class PackedMatrix : IPackable
 
     /// <summary>Multiplies panels with all rows of activations.</summary>
     /// <param name="input">The activations; of <see cref="Columns"/> elements.</param>
-    /// <param name="output">Takes element <c>row</c> of the product with activation i at <c>i × outputStride + row</c>.</param>
+    /// <param name="output">Takes element <c>row</c> of the product with activation i at <c>i × outputStride + row</c>, counted from the first panel's first.</param>
     /// <param name="outputStride">Floats from one product to the next.</param>
     /// <param name="firstPanel">First panel.</param>
     /// <param name="endPanel">One past the last panel.</param>
-    /// <param name="nextPanel">The panel that the caller will probably multiply next.</param>
-    public void Multiply(in ActivationRows input, float* output, int outputStride, int firstPanel, int endPanel, int nextPanel = int.MaxValue)
+    /// <param name="next">The panel that the caller will probably multiply next, as <see cref="PanelAt"/> says it.</param>
+    /// <param name="isExpected">Whether the first panel was the next of a call before.</param>
+    public void Multiply(in ActivationRows input, float* output, int outputStride, int firstPanel, int endPanel, byte* next = null, bool isExpected = false)
     {
         if (input.Count == 0) return;
         // Tiles as even as can be: one of a single activation wastes most of what it loads.
         int tiles = (input.Count + MostTokens - 1) / MostTokens, tokens = input.Count / tiles, larger = input.Count % tiles;
         TileRun first = new(0, tokens + 1, larger, 0), rest = new(larger * (tokens + 1), tokens, tiles - larger, larger);
-        for (int panel = firstPanel; panel < endPanel; panel++)
+        for (int panel = firstPanel; panel < endPanel; panel++, output += PanelRows)
         {
-            int next = panel + 1 < endPanel ? panel + 1 : nextPanel;
-            var walk = new PanelWalk(Panel(panel), PanelBytes, next < PanelCount ? Panel(next) : null, tiles, isFirst: panel == firstPanel);
-            float* y = output + panel * PanelRows;
-            if (larger > 0) MultiplyTiles(panel, input, first, y, outputStride, walk);
-            MultiplyTiles(panel, input, rest, y, outputStride, walk);
+            var walk = new PanelWalk(Panel(panel), PanelBytes, Steps, panel + 1 < endPanel ? Panel(panel + 1) : next, tiles, isFirst: panel == firstPanel && !isExpected);
+            if (larger > 0) MultiplyTiles(panel, input, first, output, outputStride, walk);
+            MultiplyTiles(panel, input, rest, output, outputStride, walk);
         }
     }
+
+    /// <summary>Where a panel stands; null if there is none of that number.</summary>
+    public byte* PanelAt(int index) => index < PanelCount ? Panel(index) : null;
 
     public void Dispose() => _memory?.Dispose();
 

@@ -29,6 +29,8 @@ internal abstract unsafe class PagedAttention : IDisposable
     protected PagedAttention(AttentionShape shape, int blocks, int panelBytes)
     {
         (Shape, Blocks, PanelBytes) = (shape, blocks, panelBytes);
+        ValuesDistance = PanelBytes * shape.KVHeads;
+        BlockBytes = 2 * ValuesDistance * shape.Layers;
         _memory = new NativeBuffer<byte>(blocks * BlockBytes, usesHugePages: true);
     }
 
@@ -50,10 +52,10 @@ internal abstract unsafe class PagedAttention : IDisposable
     protected long PanelBytes { get; }
 
     /// <summary>Bytes from a panel of keys to that of the same head's values.</summary>
-    protected long ValuesDistance => PanelBytes * Shape.KVHeads;
+    protected long ValuesDistance { get; }
 
     /// <summary>A block's bytes lie together, so that a sequence comes with few pages: for each layer its heads' keys, then its heads' values.</summary>
-    private long BlockBytes => 2 * ValuesDistance * Shape.Layers;
+    protected long BlockBytes { get; }
 
     /// <summary>Bytes of keys and values per position, over all layers.</summary>
     public static long BytesPerToken(AttentionShape shape, KVElementType type)
@@ -70,6 +72,11 @@ internal abstract unsafe class PagedAttention : IDisposable
 
     /// <summary>Elements that a head takes in a panel: the next multiple of 16.</summary>
     public static int PaddedLength(int headLength) => (headLength + 15) / 16 * 16;
+
+    /// <summary>Asks for the cache lines that storing to a block will change: a key's elements lie each in another.</summary>
+    /// <param name="layer">Layer.</param>
+    /// <param name="block">Block.</param>
+    public abstract void ExpectStore(int layer, int block);
 
     /// <summary>Stores the keys and values of one position.</summary>
     /// <param name="layer">Layer.</param>

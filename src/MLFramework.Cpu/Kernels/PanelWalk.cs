@@ -29,19 +29,20 @@ internal readonly unsafe struct PanelWalk
     private const int NearBytes = 4608;
 
     private readonly byte* _panel, _next;
-    private readonly long _panelBytes;
-    private readonly int _tiles;
+    private readonly int _steps, _lines, _tiles;
     private readonly bool _isCold;
 
     /// <param name="panel">The panel.</param>
     /// <param name="panelBytes">Its bytes.</param>
+    /// <param name="steps">Steps of a tile along the columns.</param>
     /// <param name="next">The panel that will be computed next; null if that is not known.</param>
     /// <param name="tiles">Tiles that the panel is multiplied with.</param>
     /// <param name="isFirst">Whether no panel was computed before.</param>
-    public PanelWalk(byte* panel, long panelBytes, byte* next, int tiles, bool isFirst)
+    public PanelWalk(byte* panel, long panelBytes, int steps, byte* next, int tiles, bool isFirst)
     {
         _panel = panel;
-        _panelBytes = panelBytes;
+        _steps = steps;
+        _lines = (int)((panelBytes / steps + CacheLine - 1) / CacheLine);
         _next = next;
         _tiles = tiles;
         // A single tile streams from panel to panel.
@@ -52,17 +53,16 @@ internal readonly unsafe struct PanelWalk
     /// <param name="tile">Which of the tiles.</param>
     /// <param name="pass">Which of the passes over the tiles, each over some of the panel's rows.</param>
     /// <param name="passes">Number of passes.</param>
-    /// <param name="steps">Steps of the tile along its columns.</param>
-    public Lookahead Of(int tile, int pass, int passes, int steps)
+    public Lookahead Of(int tile, int pass, int passes)
     {
-        int lines = (int)((_panelBytes / steps + CacheLine - 1) / CacheLine), unit = pass * _tiles + tile, units = passes * _tiles;
+        int unit = pass * _tiles + tile, units = passes * _tiles;
         if (_isCold)
         {
-            if (unit == 0) return new Lookahead(_panel + NearBytes, lines * CacheLine);
+            if (unit == 0) return new Lookahead(_panel + NearBytes, _lines * CacheLine);
             (unit, units) = (unit - 1, units - 1);
         }
-        if (_next == null || _tiles == 1) return default;
-        int sharers = Math.Min(units, lines), share = (lines + sharers - 1) / sharers * CacheLine;
-        return unit < sharers ? new Lookahead(_next + (long)unit * share * steps, share) : default;
+        if (_next == null || _tiles == 1 || unit >= _lines) return default;
+        int sharers = Math.Min(units, _lines), share = (_lines + sharers - 1) / sharers * CacheLine;
+        return new Lookahead(_next + (long)unit * share * _steps, share);
     }
 }

@@ -23,4 +23,13 @@ internal readonly unsafe struct QueryRun
 
     /// <summary>Floats from one position's results to the next's.</summary>
     public required long OutputStride { get; init; }
+
+    /// <summary>Blocks that will probably be attended to after this run, from the first on; their keys are asked for meanwhile.</summary>
+    public int* NextBlocks { get; init; }
+
+    /// <summary>Number of <see cref="NextBlocks"/>; 0 if nothing is known.</summary>
+    public int NextCount { get; init; }
+
+    /// <summary>Head of keys and values that will be attended to then.</summary>
+    public int NextHead { get; init; }
 }

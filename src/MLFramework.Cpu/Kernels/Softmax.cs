@@ -7,12 +7,10 @@ namespace MLFramework.Cpu;
 /// The parts of softmax that go over a row of scores, which are logarithms to base 2. Rows are taken as 16 lanes, each in the order of the positions, and
 /// the lanes are then joined in one fixed tree: the same bits for every width of vectors.
 /// </summary>
+[SkipLocalsInit]
 internal static unsafe class Softmax
 {
     private const int Lanes = 16;
-
-    /// <summary>1.5 × 2^23: adding it rounds to an integer, which the lowest bits then hold.</summary>
-    private const float RoundingShift = 12582912;
 
     /// <summary>The largest score, leaving out what is no number.</summary>
     /// <param name="scores">The row.</param>
@@ -75,7 +73,7 @@ internal static unsafe class Softmax
         where TInts : struct
         where TShorts : struct
     {
-        TFloats shift = TSimd.Create(RoundingShift), shifted = TSimd.Add(x, shift), r = TSimd.Subtract(x, TSimd.Subtract(shifted, shift));
+        TFloats shift = TSimd.Create(VectorMath.RoundingShift), shifted = TSimd.Add(x, shift), r = TSimd.Subtract(x, TSimd.Subtract(shifted, shift));
         TFloats p = TSimd.Create(0.0001559467701510541f);
         p = TSimd.MultiplyAdd(p, r, TSimd.Create(0.0013406643847480061f));
         p = TSimd.MultiplyAdd(p, r, TSimd.Create(0.009617692976143188f));

@@ -22,6 +22,7 @@ internal static class TiledAttention
 /// by tile of up to six rows, so that whatever is read of the cache serves them all. What a row computes does not depend on the other rows: positions
 /// that it does not see get weights of zero, which change no sum.
 /// </remarks>
+[SkipLocalsInit]
 internal sealed unsafe class TiledAttention<TElement, TSimd, TFloats, TInts, TShorts> : PagedAttention
     where TElement : struct, IKVElement
     where TSimd : struct, ISimdVectors<TFloats, TInts, TShorts>
@@ -29,7 +30,7 @@ internal sealed unsafe class TiledAttention<TElement, TSimd, TFloats, TInts, TSh
     where TInts : struct
     where TShorts : struct
 {
-    private const int Stride = TiledAttention.RowStride, MostBlocks = Stride / BlockLength, LogLanes = 16;
+    private const int Stride = TiledAttention.RowStride, MostBlocks = Stride / BlockLength, LogLanes = 16, CacheLine = 64;
 
     private readonly int _length, _padded, _mostRows;
     private readonly ReductionGrid _grid;
@@ -50,6 +51,12 @@ internal sealed unsafe class TiledAttention<TElement, TSimd, TFloats, TInts, TSh
     public override int SpanLength => _grid.SpanLength;
 
     public override int ScratchLength => _mostRows * (_length + 2 * Stride + 1) + 2 * PartialSums.Length(_mostRows, _padded);
+
+    public override void ExpectStore(int layer, int block)
+    {
+        byte* keys = Keys(layer, block, 0);
+        for (long line = 0; line < PanelBytes * Shape.KVHeads; line += CacheLine) TSimd.Prefetch(keys + line);
+    }
 
     public override void Store(int layer, int block, int offset, float* keys, float* values)
     {
@@ -91,6 +98,7 @@ internal sealed unsafe class TiledAttention<TElement, TSimd, TFloats, TInts, TSh
         float* queries = scratch, scores = queries + _mostRows * _length, scaled = scores + _mostRows * Stride, factors = scaled + _mostRows * Stride;
         ScaleQueries(run, rule, queries);
         sums.Clear();
+        byte* ofBlock0 = Keys(layer, 0, kvHead), nextOfBlock0 = Keys(layer, 0, run.NextHead);
         byte** keys = stackalloc byte*[MostBlocks], values = stackalloc byte*[MostBlocks];
         long* ahead = stackalloc long[MostBlocks], nowhere = stackalloc long[MostBlocks];
         new Span<long>(nowhere, MostBlocks).Clear();
@@ -100,10 +108,13 @@ internal sealed unsafe class TiledAttention<TElement, TSimd, TFloats, TInts, TSh
             int* table = run.Blocks + chunk / BlockLength;
             for (int block = firstBlock; block < blocks; block++)
             {
-                keys[block] = Keys(layer, table[block], kvHead);
+                keys[block] = ofBlock0 + table[block] * BlockBytes;
                 values[block] = keys[block] + ValuesDistance;
-                bool isLast = chunk + _grid.ChunkLength + block * BlockLength >= end;
-                ahead[block] = isLast ? 0 : Keys(layer, table[block + _grid.ChunkLength / BlockLength], kvHead) - values[block];
+                // While the values of a block are read, the keys of the run's next chunk are asked for, or else of what comes after the run.
+                byte* next = values[block];
+                if (chunk + _grid.ChunkLength + block * BlockLength < end) next = ofBlock0 + table[block + _grid.ChunkLength / BlockLength] * BlockBytes;
+                else if (block < run.NextCount) next = nextOfBlock0 + run.NextBlocks[block] * BlockBytes;
+                ahead[block] = next - values[block];
             }
             int tiles = (rows + TiledAttention.MostTileRows - 1) / TiledAttention.MostTileRows; // Of even sizes: seven rows become four and three.
             for (int tile = 0; tile < tiles; tile++)
@@ -123,12 +134,13 @@ internal sealed unsafe class TiledAttention<TElement, TSimd, TFloats, TInts, TSh
     /// <summary>Copies queries, multiplied by all that their scores would be multiplied by.</summary>
     private void ScaleQueries(in QueryRun run, in AttentionRule rule, float* queries)
     {
-        Vector256<float> factor = Vector256.Create((float)((rule.SoftCap is { } cap ? (double)rule.Scale / cap : rule.Scale * Log2E) * TElement.QueryFactor));
+        TFloats factor = TSimd.Create((float)((rule.SoftCap is { } cap ? (double)rule.Scale / cap : rule.Scale * Log2E) * TElement.QueryFactor));
         int groupLength = Shape.GroupSize * _length;
         for (int i = 0; i < run.Count; i++, queries += groupLength)
         {
             float* source = run.Queries + i * run.QueryStride;
-            for (int e = 0; e < groupLength; e += Vector256<float>.Count) (Vector256.Load(source + e) * factor).Store(queries + e);
+            // A vector may reach beyond the group: into memory that is there, and what it writes there is overwritten or not read.
+            for (int e = 0; e < groupLength; e += TSimd.Lanes) TSimd.Store(TSimd.Multiply(TSimd.Load(source + e), factor), queries + e);
         }
     }
 
@@ -194,8 +206,8 @@ internal sealed unsafe class TiledAttention<TElement, TSimd, TFloats, TInts, TSh
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Cap(float* scores, int start, int end, float factor, float bound)
     {
-        for (int i = start; i < end; i += Vector256<float>.Count)
-            (VectorMath.Tanh(Vector256.Load(scores + i) * Vector256.Create(factor)) * Vector256.Create(bound)).Store(scores + i);
+        for (int i = start; i < end; i += TSimd.Lanes)
+            TSimd.Store(TSimd.Multiply(VectorMath.Tanh<TSimd, TFloats, TInts, TShorts>(TSimd.Multiply(TSimd.Load(scores + i), TSimd.Create(factor))), TSimd.Create(bound)), scores + i);
     }
 
     /// <summary>Continues the weighted sums of the values for a tile of rows.</summary>

@@ -12,51 +12,70 @@ internal static class VectorMath
     /// <summary>The bits of such a float that stem from the half.</summary>
     public const int HalfMask = unchecked((int)0x8FFFE000);
 
-    private const float LargestHalf = 65504;
+    /// <summary>1.5 × 2^23: adding it leaves no bits for a fraction, and the lowest bits hold the integer.</summary>
+    public const float RoundingShift = 12582912;
+
+    private const float LargestHalf = 65504, Log2E = 1.44269504f;
 
     /// <summary>e to the x for x ≤ 88, within 2 units in the last place; 0 from −87.3 down.</summary>
-    /// <remarks>2^n times the Taylor polynomial of degree 7 on |r| ≤ ln 2 / 2; ln 2 is split in two so that r is exact (Cody and Waite, 1980).</remarks>
+    /// <remarks>2^n times the Taylor polynomial of degree 7 on |r| ≤ ln 2 / 2.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Exp(Vector256<float> x)
+    public static TFloats Exp<TSimd, TFloats, TInts, TShorts>(TFloats x)
+        where TSimd : struct, ISimdVectors<TFloats, TInts, TShorts>
+        where TFloats : struct
+        where TInts : struct
+        where TShorts : struct
     {
-        Vector256<float> n = Round(x * Vector256.Create(Log2E)), r = Remainder(x, n);
-        Vector256<float> p = Vector256.FusedMultiplyAdd(ExpMinusOneOver(r), r, Vector256<float>.One);
-        Vector256<float> scaled = (p.AsInt32() + (ToInt32(n) << 23)).AsSingle();
-        return Vector256.ConditionalSelect(Vector256.LessThan(x, Vector256.Create(-87.3f)), Vector256<float>.Zero, scaled);
+        (TFloats exponent, TFloats r) = Reduce<TSimd, TFloats, TInts, TShorts>(x);
+        TFloats p = TSimd.MultiplyAdd(ExpMinusOneOver<TSimd, TFloats, TInts, TShorts>(r), r, TSimd.Create(1));
+        return TSimd.ZeroIfLess(x, TSimd.Create(-87.3f), TSimd.ScaleByPower(p, exponent));
     }
+
+    /// <inheritdoc cref="Exp{TSimd, TFloats, TInts, TShorts}"/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Exp(Vector256<float> x) => Vectors256.IsSupported
+        ? Exp<Vectors256, Vector256<float>, Vector256<int>, Vector256<short>>(x)
+        : Vector256.Create(Exp<Vectors128, Vector128<float>, Vector128<int>, Vector128<short>>(x.GetLower()), Exp<Vectors128, Vector128<float>, Vector128<int>, Vector128<short>>(x.GetUpper()));
 
     /// <summary>x / (1 + e^−x): the sigmoid linear unit.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Silu(Vector256<float> x) =>
+    public static TFloats Silu<TSimd, TFloats, TInts, TShorts>(TFloats x)
+        where TSimd : struct, ISimdVectors<TFloats, TInts, TShorts>
+        where TFloats : struct
+        where TInts : struct
+        where TShorts : struct =>
         // Beyond 87 the sigmoid of −x is no normal number any more, and x times it as good as zero.
-        x / (Vector256<float>.One + Exp(Vector256.Min(-x, Vector256.Create(87f))));
-
-    /// <summary>The hyperbolic tangent, within 4 units in the last place.</summary>
-    /// <remarks>(e^2x − 1) / (e^2x + 1), where e^2x − 1 = 2^n (e^r − 1) + (2^n − 1) cancels nothing near zero.</remarks>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Tanh(Vector256<float> x)
-    {
-        // From 10 on the nearest float is 1. Not Min: what is no number must stay none.
-        Vector256<float> magnitude = Vector256.Abs(x);
-        Vector256<float> y = Vector256.ConditionalSelect(Vector256.GreaterThan(magnitude, Vector256.Create(10f)), Vector256.Create(20f), magnitude + magnitude);
-        Vector256<float> n = Round(y * Vector256.Create(Log2E)), r = Remainder(y, n), power = ((ToInt32(n) << 23) + Vector256<float>.One.AsInt32()).AsSingle();
-        Vector256<float> e = Vector256.FusedMultiplyAdd(ExpMinusOneOver(r) * r, power, power - Vector256<float>.One);
-        return (e / (e + Vector256.Create(2f))) | (x & Vector256.Create(-0f));
-    }
+        TSimd.Divide(x, TSimd.Add(TSimd.Create(1), Exp<TSimd, TFloats, TInts, TShorts>(TSimd.Smaller(TSimd.Subtract(default, x), TSimd.Create(87)))));
 
     /// <summary>x × (1 + tanh u) / 2 for u = √(2/π) (x + 0.044715 x³): the Gaussian error linear unit in its tanh form (Hendrycks and Gimpel, 2016).</summary>
     /// <remarks>The same as x / (1 + e^−2u), which keeps its precision where tanh is near −1.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Gelu(Vector256<float> x)
+    public static TFloats Gelu<TSimd, TFloats, TInts, TShorts>(TFloats x)
+        where TSimd : struct, ISimdVectors<TFloats, TInts, TShorts>
+        where TFloats : struct
+        where TInts : struct
+        where TShorts : struct
     {
-        Vector256<float> cubed = Vector256.FusedMultiplyAdd(x * x, Vector256.Create(0.044715f), Vector256<float>.One) * x;
-        Vector256<float> exponent = cubed * Vector256.Create(-1.5957691216f); // −2 √(2/π)
-        return x / (Vector256<float>.One + Exp(Vector256.Min(exponent, Vector256.Create(87f))));
+        TFloats cubed = TSimd.Multiply(TSimd.MultiplyAdd(TSimd.Multiply(x, x), TSimd.Create(0.044715f), TSimd.Create(1)), x);
+        TFloats exponent = TSimd.Multiply(cubed, TSimd.Create(-1.5957691216f)); // −2 √(2/π)
+        return TSimd.Divide(x, TSimd.Add(TSimd.Create(1), Exp<TSimd, TFloats, TInts, TShorts>(TSimd.Smaller(exponent, TSimd.Create(87)))));
     }
 
-    /// <summary>Rounds to the nearest integer, ties to even, for |x| &lt; 2^22.</summary>
+    /// <summary>The hyperbolic tangent, within 4 units in the last place.</summary>
+    /// <remarks>(e^2x − 1) / (e^2x + 1), where e^2x − 1 = 2^n (e^r − 1) + (2^n − 1) cancels nothing near zero.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Round(Vector256<float> x) => x + Vector256.Create(RoundingShift) - Vector256.Create(RoundingShift);
+    public static TFloats Tanh<TSimd, TFloats, TInts, TShorts>(TFloats x)
+        where TSimd : struct, ISimdVectors<TFloats, TInts, TShorts>
+        where TFloats : struct
+        where TInts : struct
+        where TShorts : struct
+    {
+        // From 10 on the nearest float is 1. In this order what is no number stays none.
+        TFloats magnitude = TSimd.Magnitudes(x), one = TSimd.Create(1);
+        (TFloats exponent, TFloats r) = Reduce<TSimd, TFloats, TInts, TShorts>(TSimd.Smaller(TSimd.Create(20), TSimd.Add(magnitude, magnitude)));
+        TFloats power = TSimd.ScaleByPower(one, exponent), e = TSimd.MultiplyAdd(TSimd.Multiply(ExpMinusOneOver<TSimd, TFloats, TInts, TShorts>(r), r), power, TSimd.Subtract(power, one));
+        return TSimd.CopySign(TSimd.Divide(e, TSimd.Add(e, TSimd.Create(2))), x);
+    }
 
     /// <summary>Rounds to the nearest integer, ties to even, for |x| &lt; 2^22.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -107,25 +126,32 @@ internal static class VectorMath
         return ((magnitude >>> 13) & Vector256.Create(0x7FFF)) | sign;
     }
 
-    /// <summary>x − n ln 2, nearly exact.</summary>
+    /// <summary>x = n ln 2 + r for an integer n, which the lowest bits of the exponent hold, and |r| ≤ ln 2 / 2; ln 2 is split in two so that r is exact (Cody and Waite, 1980).</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<float> Remainder(Vector256<float> x, Vector256<float> n) =>
-        Vector256.FusedMultiplyAdd(n, Vector256.Create(2.12194440e-4f), Vector256.FusedMultiplyAdd(n, Vector256.Create(-0.693359375f), x));
+    private static (TFloats Exponent, TFloats R) Reduce<TSimd, TFloats, TInts, TShorts>(TFloats x)
+        where TSimd : struct, ISimdVectors<TFloats, TInts, TShorts>
+        where TFloats : struct
+        where TInts : struct
+        where TShorts : struct
+    {
+        TFloats shift = TSimd.Create(RoundingShift), exponent = TSimd.MultiplyAdd(x, TSimd.Create(Log2E), shift), n = TSimd.Subtract(exponent, shift);
+        return (exponent, TSimd.MultiplyAdd(n, TSimd.Create(2.12194440e-4f), TSimd.MultiplyAdd(n, TSimd.Create(-0.693359375f), x)));
+    }
 
     /// <summary>(e^r − 1) / r for |r| ≤ ln 2 / 2.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<float> ExpMinusOneOver(Vector256<float> r)
+    private static TFloats ExpMinusOneOver<TSimd, TFloats, TInts, TShorts>(TFloats r)
+        where TSimd : struct, ISimdVectors<TFloats, TInts, TShorts>
+        where TFloats : struct
+        where TInts : struct
+        where TShorts : struct
     {
-        Vector256<float> p = Vector256.Create(1f / 5040);
-        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(1f / 720));
-        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(1f / 120));
-        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(1f / 24));
-        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(1f / 6));
-        p = Vector256.FusedMultiplyAdd(p, r, Vector256.Create(0.5f));
-        return Vector256.FusedMultiplyAdd(p, r, Vector256<float>.One);
+        TFloats p = TSimd.Create(1f / 5040);
+        p = TSimd.MultiplyAdd(p, r, TSimd.Create(1f / 720));
+        p = TSimd.MultiplyAdd(p, r, TSimd.Create(1f / 120));
+        p = TSimd.MultiplyAdd(p, r, TSimd.Create(1f / 24));
+        p = TSimd.MultiplyAdd(p, r, TSimd.Create(1f / 6));
+        p = TSimd.MultiplyAdd(p, r, TSimd.Create(0.5f));
+        return TSimd.MultiplyAdd(p, r, TSimd.Create(1));
     }
-
-    private const float Log2E = 1.44269504f;
-
-    private const float RoundingShift = 12582912; // 1.5 × 2^23: adding it leaves no bits for a fraction.
 }

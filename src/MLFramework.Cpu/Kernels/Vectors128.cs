@@ -33,15 +33,35 @@ internal readonly unsafe struct Vectors128 : ISimdVectors<Vector128<float>, Vect
 
     public static Vector128<float> Larger(Vector128<float> a, Vector128<float> b) => Vector128.ConditionalSelect(Vector128.GreaterThan(a, b), a, b);
 
+    public static Vector128<float> Smaller(Vector128<float> a, Vector128<float> b) => Vector128.ConditionalSelect(Vector128.LessThan(a, b), a, b);
+
+    public static Vector128<float> Magnitudes(Vector128<float> x) => Vector128.Abs(x);
+
+    public static Vector128<float> CopySign(Vector128<float> magnitudes, Vector128<float> signs) => magnitudes | (signs & Vector128.Create(-0f));
+
+    public static Vector128<float> LargerMagnitude(Vector128<float> a, Vector128<float> b) => Vector128.Max(a.AsInt32(), b.AsInt32()).AsSingle();
+
+    public static float LargestMagnitude(Vector128<float> magnitudes)
+    {
+        Vector128<float> two = LargerMagnitude(magnitudes, Vector128.Shuffle(magnitudes, Vector128.Create(2, 3, 0, 1)));
+        return LargerMagnitude(two, Vector128.Shuffle(two, Vector128.Create(1, 0, 3, 2))).ToScalar();
+    }
+
     public static Vector128<float> ScaleByPower(Vector128<float> x, Vector128<float> exponents) => (x.AsInt32() + (exponents.AsInt32() << 23)).AsSingle();
 
     public static Vector128<float> ZeroIfLess(Vector128<float> x, Vector128<float> bound, Vector128<float> value) => Vector128.AndNot(value, Vector128.LessThan(x, bound));
 
     public static Vector128<float> Multiply(Vector128<float> a, Vector128<float> b) => a * b;
 
+    public static Vector128<float> Divide(Vector128<float> a, Vector128<float> b) => a / b;
+
     public static Vector128<float> MultiplyAdd(Vector128<float> a, Vector128<float> b, Vector128<float> c) => Vector128.FusedMultiplyAdd(a, b, c);
 
+    public static Vector128<float> MultiplySubtract(Vector128<float> a, Vector128<float> b, Vector128<float> c) => Vector128.FusedMultiplyAdd(a, b, -c);
+
     public static Vector128<float> ToFloats(Vector128<int> values) => Vector128.ConvertToSingle(values);
+
+    public static void StoreRounded(Vector128<float> a, Vector128<float> b, short* destination) => Vector128.Narrow(ToInt32(a), ToInt32(b)).Store(destination);
 
     public static Vector128<short> Widen(sbyte* source) => Vector128.WidenLower(Vector128.CreateScalarUnsafe(*(long*)source).AsSByte());
 
@@ -72,4 +92,6 @@ internal readonly unsafe struct Vectors128 : ISimdVectors<Vector128<float>, Vect
     public static void Prefetch(byte* address)
     {
     }
+
+    private static Vector128<int> ToInt32(Vector128<float> x) => (x + Vector128.Create(VectorMath.RoundingShift)).AsInt32() - Vector128.Create(VectorMath.RoundingShift).AsInt32();
 }

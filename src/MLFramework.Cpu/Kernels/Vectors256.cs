@@ -36,15 +36,31 @@ internal readonly unsafe struct Vectors256 : ISimdVectors<Vector256<float>, Vect
 
     public static Vector256<float> Larger(Vector256<float> a, Vector256<float> b) => Avx.Max(a, b);
 
+    public static Vector256<float> Smaller(Vector256<float> a, Vector256<float> b) => Avx.Min(a, b);
+
+    public static Vector256<float> Magnitudes(Vector256<float> x) => Vector256.Abs(x);
+
+    public static Vector256<float> CopySign(Vector256<float> magnitudes, Vector256<float> signs) => magnitudes | (signs & Vector256.Create(-0f));
+
+    public static Vector256<float> LargerMagnitude(Vector256<float> a, Vector256<float> b) => Vector256.Max(a.AsInt32(), b.AsInt32()).AsSingle();
+
+    public static float LargestMagnitude(Vector256<float> magnitudes) => Vectors128.LargestMagnitude(Vectors128.LargerMagnitude(magnitudes.GetLower(), magnitudes.GetUpper()));
+
     public static Vector256<float> ScaleByPower(Vector256<float> x, Vector256<float> exponents) => (x.AsInt32() + (exponents.AsInt32() << 23)).AsSingle();
 
     public static Vector256<float> ZeroIfLess(Vector256<float> x, Vector256<float> bound, Vector256<float> value) => Vector256.AndNot(value, Vector256.LessThan(x, bound));
 
     public static Vector256<float> Multiply(Vector256<float> a, Vector256<float> b) => a * b;
 
+    public static Vector256<float> Divide(Vector256<float> a, Vector256<float> b) => a / b;
+
     public static Vector256<float> MultiplyAdd(Vector256<float> a, Vector256<float> b, Vector256<float> c) => Fma.MultiplyAdd(a, b, c);
 
+    public static Vector256<float> MultiplySubtract(Vector256<float> a, Vector256<float> b, Vector256<float> c) => Fma.MultiplySubtract(a, b, c);
+
     public static Vector256<float> ToFloats(Vector256<int> values) => Avx.ConvertToVector256Single(values);
+
+    public static void StoreRounded(Vector256<float> a, Vector256<float> b, short* destination) => Avx2.Permute4x64(Avx2.PackSignedSaturate(Avx.ConvertToVector256Int32(a), Avx.ConvertToVector256Int32(b)).AsInt64(), 0b11_01_10_00).AsInt16().Store(destination);
 
     public static Vector256<short> Widen(sbyte* source) => Avx2.ConvertToVector256Int16(source);
 

@@ -36,15 +36,31 @@ internal readonly unsafe struct Vectors512 : ISimdVectors<Vector512<float>, Vect
 
     public static Vector512<float> Larger(Vector512<float> a, Vector512<float> b) => Avx512F.Max(a, b);
 
+    public static Vector512<float> Smaller(Vector512<float> a, Vector512<float> b) => Avx512F.Min(a, b);
+
+    public static Vector512<float> Magnitudes(Vector512<float> x) => Vector512.Abs(x);
+
+    public static Vector512<float> CopySign(Vector512<float> magnitudes, Vector512<float> signs) => magnitudes | (signs & Vector512.Create(-0f));
+
+    public static Vector512<float> LargerMagnitude(Vector512<float> a, Vector512<float> b) => Vector512.Max(a.AsInt32(), b.AsInt32()).AsSingle();
+
+    public static float LargestMagnitude(Vector512<float> magnitudes) => Vectors256.LargestMagnitude(Vectors256.LargerMagnitude(magnitudes.GetLower(), magnitudes.GetUpper()));
+
     public static Vector512<float> ScaleByPower(Vector512<float> x, Vector512<float> exponents) => (x.AsInt32() + (exponents.AsInt32() << 23)).AsSingle();
 
     public static Vector512<float> ZeroIfLess(Vector512<float> x, Vector512<float> bound, Vector512<float> value) => Vector512.AndNot(value, Vector512.LessThan(x, bound));
 
     public static Vector512<float> Multiply(Vector512<float> a, Vector512<float> b) => a * b;
 
+    public static Vector512<float> Divide(Vector512<float> a, Vector512<float> b) => a / b;
+
     public static Vector512<float> MultiplyAdd(Vector512<float> a, Vector512<float> b, Vector512<float> c) => Avx512F.FusedMultiplyAdd(a, b, c);
 
+    public static Vector512<float> MultiplySubtract(Vector512<float> a, Vector512<float> b, Vector512<float> c) => Avx512F.FusedMultiplySubtract(a, b, c);
+
     public static Vector512<float> ToFloats(Vector512<int> values) => Avx512F.ConvertToVector512Single(values);
+
+    public static void StoreRounded(Vector512<float> a, Vector512<float> b, short* destination) => Vector512.Create(Avx512F.ConvertToVector256Int16(Avx512F.ConvertToVector512Int32(a)), Avx512F.ConvertToVector256Int16(Avx512F.ConvertToVector512Int32(b))).Store(destination);
 
     public static Vector512<short> Widen(sbyte* source) => Avx512BW.ConvertToVector512Int16(Vector256.Load(source));
 

@@ -21,7 +21,7 @@ internal sealed unsafe class AttentionPlan(PagedAttention attention) : IDisposab
     private const int SharesPerMember = 4;
 
     /// <summary>Pairs of positions that are worth taking at once: some microseconds.</summary>
-    private const int LeastCostAtOnce = 256;
+    private const int LeastCostAtOnce = 1024;
 
     private readonly List<AttentionItem> _items = [];
     private NativeBuffer<float> _partials = new(0);

@@ -34,13 +34,17 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
     public const long LeastSharedWork = 16 << 20;
 
     /// <summary>Bytes of gates and of what they are multiplied with that are computed before they are used: more would leave the cache and come back.</summary>
-    private const int FeedForwardBytes = 2 << 20;
+    private const int FeedForwardBytes = 1 << 20;
+
+    /// <summary>How many times a member should find rows to take in a phase, so that none waits long for another.</summary>
+    private const int RowSharesPerMember = 8;
 
     /// <summary>Rows over which the weights are read at least, whatever the width: fewer would make that the slower part.</summary>
     private const int LeastFeedForwardRows = 96;
 
     private readonly CpuModel _model;
     private readonly HyperParameters _sizes;
+    private readonly RowKernels _kernels;
     private readonly ComputeTeam _team, _alone = new(1);
     private readonly PagedAttention _attention;
     private readonly AttentionPlan _attentionPlan;
@@ -62,10 +66,11 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
     public ForwardPass(CpuModel model, PagedAttention attention, ComputeTeam team, long leastSharedWork = LeastSharedWork, int[]? layers = null)
     {
         (_leastSharedWork, _layers) = (leastSharedWork, layers ?? [.. Enumerable.Range(0, model.Layers.Length)]);
-        (_model, _sizes, _attention, _team, _work) = (model, model.HyperParameters, attention, team, new Workspace(model));
-        _feedForwardRows = Math.Max(LeastFeedForwardRows, (int)(FeedForwardBytes / sizeof(float) / model.Layers[0].GateUp.OutputStride));
+        (_model, _sizes, _kernels, _attention, _team, _work) = (model, model.HyperParameters, model.Kernels.Rows, attention, team, new Workspace(model));
+        _feedForwardRows = Math.Max(LeastFeedForwardRows, FeedForwardBytes / sizeof(float) / model.Layers[0].Down.InputStride);
         _attentionPlan = new AttentionPlan(attention);
-        _scratch = [.. Enumerable.Range(0, team.Size).Select(_ => new NativeBuffer<float>(attention.ScratchLength))];
+        int scratch = Math.Max(attention.ScratchLength, (_feedForwardRows + PackedMatrix.LargestTile) * 2 * PackedMatrix.PanelRows);
+        _scratch = [.. Enumerable.Range(0, team.Size).Select(_ => new NativeBuffer<float>(scratch))];
     }
 
     /// <summary>Computes a plan.</summary>
@@ -115,13 +120,16 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
             team.Barrier();
             if (layer.AttentionOutput.NeedsCodes || layer.AttentionOutput.NeedsBlocks)
             {
-                QuantizeRows(team, layer.AttentionOutput);
+                QuantizeRows(team, layer.AttentionOutput, _work.Input, _plan.RowCount);
                 team.Barrier();
             }
             layer.AttentionOutput.Multiply(team, Inputs(layer.AttentionOutput, _plan.RowCount), _work.Delta);
             team.Barrier();
-            for (int start = 0; start < _plan.RowCount; start += _feedForwardRows)
-                FeedForward(team, layer, new RowRange(start, Math.Min(_feedForwardRows, _plan.RowCount - start)));
+            for (int part = 0, parts = (_plan.RowCount + _feedForwardRows - 1) / _feedForwardRows; part < parts; part++)
+            {
+                int start = PartStart(part, parts), end = PartStart(part + 1, parts);
+                FeedForward(team, member, layer, new RowRange(start, end - start));
+            }
         }
         FinishRows(team);
         team.Barrier();
@@ -132,7 +140,7 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
         }
         _model.Output.Multiply(team, Inputs(_model.Output, _plan.OutputCount), _work.Logits);
         team.Barrier();
-        while (team.TryTake(_plan.OutputCount, 1, out int output, out _))
+        foreach (int output in team.Share(_plan.OutputCount))
             ConsumeLogits(member, output);
     }
 
@@ -155,13 +163,13 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
 
     private void EmbedRows(ComputeTeam team)
     {
-        while (team.TryTake(_plan.RowCount, 1, out int row, out _))
+        foreach (int row in Rows(team, _plan.RowCount))
         {
             PlannedRow planned = _plan.Row(row);
             float* residual = Residual(row);
             new Span<float>(residual, _work.ResidualStride).Clear();
             _model.Embed(planned.Token, new Span<float>(residual, _sizes.EmbeddingLength));
-            if (_sizes.EmbeddingScale != 1) RowKernels.Scale(residual, _sizes.EmbeddingScale, _work.ResidualStride);
+            if (_sizes.EmbeddingScale != 1) _kernels.Scale(residual, _sizes.EmbeddingScale, _work.ResidualStride);
             _model.Rotary.Write(planned.Position, new Span<float>(Angles(_work.Angles, row), _sizes.RotaryLength));
             _model.LocalRotary?.Write(planned.Position, new Span<float>(Angles(_work.LocalAngles, row), _sizes.RotaryLength));
             _work.IsFinite[row] = true;
@@ -169,27 +177,42 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
     }
 
     /// <summary>The second half of a layer, for some of the rows: as many as leave their widest activations in the cache.</summary>
-    private void FeedForward(ComputeTeam team, LayerWeights layer, RowRange rows)
+    private void FeedForward(ComputeTeam team, int member, LayerWeights layer, RowRange rows)
     {
         AddAndNormalizeRows(team, rows, layer.AttentionPostNorm, layer.FeedForwardNorm, layer.GateUp);
         team.Barrier();
-        layer.GateUp.Multiply(team, Inputs(layer.GateUp, rows.Count), _work.Projection);
-        team.Barrier();
-        GateRows(team, rows.Count, layer);
-        team.Barrier();
-        layer.Down.Multiply(team, Inputs(layer.Down, rows.Count), Delta(rows.First));
+        ActivationRows input = Inputs(layer.GateUp, rows.Count);
+        if (rows.Count > PackedMatrix.LargestTile)
+        {
+            GatePanels(team, layer, input, _scratch[member].Pointer);
+            team.Barrier();
+            if (layer.Down.NeedsCodes || layer.Down.NeedsBlocks)
+            {
+                QuantizeRows(team, layer.Down, _work.Projection, rows.Count);
+                team.Barrier();
+            }
+            layer.Down.Multiply(team, Inputs(layer.Down, rows.Count, _work.Projection), Delta(rows.First));
+        }
+        else
+        {
+            layer.GateUp.Multiply(team, input, _work.Projection);
+            team.Barrier();
+            GateRows(team, rows.Count, layer);
+            team.Barrier();
+            layer.Down.Multiply(team, Inputs(layer.Down, rows.Count), Delta(rows.First));
+        }
         team.Barrier();
     }
 
     private void NormalizeRows(ComputeTeam team, NativeBuffer<float> norm, MatrixGroup next)
     {
-        while (team.TryTake(_plan.RowCount, 1, out int row, out _)) Normalize(row, row, norm, next);
+        foreach (int row in Rows(team, _plan.RowCount)) Normalize(row, row, norm, next);
     }
 
     /// <summary>Adds what the last phase computed to the residual stream, and normalizes that for the next, whose input begins with the first of the rows.</summary>
     private void AddAndNormalizeRows(ComputeTeam team, RowRange rows, NativeBuffer<float>? postNorm, NativeBuffer<float> norm, MatrixGroup next)
     {
-        while (team.TryTake(rows.Count, 1, out int index, out _))
+        foreach (int index in Rows(team, rows.Count))
         {
             AddDelta(rows.First + index, postNorm);
             Normalize(rows.First + index, index, norm, next);
@@ -199,7 +222,7 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
     /// <summary>As <see cref="AddAndNormalizeRows"/>, for the rows whose logits are wanted; their input stands in the order of the outputs.</summary>
     private void FinishRows(ComputeTeam team)
     {
-        while (team.TryTake(_plan.OutputCount, 1, out int output, out _))
+        foreach (int output in team.Share(_plan.OutputCount))
         {
             int row = _plan.OutputRow(output);
             AddDelta(row, _model.Layers[_layers[^1]].FeedForwardPostNorm);
@@ -209,14 +232,14 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
 
     private void AddDelta(int row, NativeBuffer<float>? postNorm)
     {
-        if (postNorm is not null) _work.IsFinite[row] &= RowKernels.RmsNorm(Delta(row), postNorm.Pointer, Delta(row), _sizes.EmbeddingLength, _sizes.NormEpsilon);
-        RowKernels.Add(Residual(row), Delta(row), _work.ResidualStride);
+        if (postNorm is not null) _work.IsFinite[row] &= _kernels.RmsNorm(Delta(row), postNorm.Pointer, Delta(row), _sizes.EmbeddingLength, _sizes.NormEpsilon);
+        _kernels.Add(Residual(row), Delta(row), _work.ResidualStride);
     }
 
     private void Normalize(int row, int inputRow, NativeBuffer<float> norm, MatrixGroup next)
     {
-        _work.IsFinite[row] &= RowKernels.RmsNorm(Residual(row), norm.Pointer, Input(next, inputRow), _sizes.EmbeddingLength, _sizes.NormEpsilon);
-        Quantize(next, inputRow);
+        _work.IsFinite[row] &= _kernels.RmsNorm(Residual(row), norm.Pointer, Input(next, inputRow), _sizes.EmbeddingLength, _sizes.NormEpsilon);
+        Quantize(next, _work.Input, inputRow);
     }
 
     private void StoreKeysAndValues(ComputeTeam team, int index, LayerWeights layer)
@@ -224,28 +247,34 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
         MatrixGroup group = layer.QueryKeyValue;
         int keys = group.Offset(1), values = group.Offset(2), head = _sizes.HeadLength;
         float* rotaryAngles = _model.LocalRotary is not null && _sizes.Window(index) is not null ? _work.LocalAngles : _work.Angles;
-        while (team.TryTake(_plan.RowCount, 1, out int row, out _))
+        foreach (int row in Rows(team, _plan.RowCount))
         {
             PlannedRow planned = _plan.Row(row);
             float* projection = _work.Projection + (long)row * group.OutputStride, angles = Angles(rotaryAngles, row);
-            if (layer.QueryKeyValueBias is { } bias) RowKernels.Add(projection, bias.Pointer, group.OutputStride);
+            int block = BlockOf(row), next = BlockOf(Math.Min(row + 1, _plan.RowCount - 1));
+            if (next != block) _attention.ExpectStore(index, next);
+            if (layer.QueryKeyValueBias is { } bias) _kernels.Add(projection, bias.Pointer, group.OutputStride);
             if (layer.QueryNorm is { } queryNorm) _work.IsFinite[row] &= RowKernels.NormalizeHeads(projection, queryNorm.Pointer, _sizes.Heads, head, _sizes.NormEpsilon);
             if (layer.KeyNorm is { } keyNorm) _work.IsFinite[row] &= RowKernels.NormalizeHeads(projection + keys, keyNorm.Pointer, _sizes.KVHeads, head, _sizes.NormEpsilon);
-            for (int i = 0; i < _sizes.Heads; i++) RowKernels.Rotate(projection + i * head, angles, _sizes.RotaryLength);
-            for (int i = 0; i < _sizes.KVHeads; i++) RowKernels.Rotate(projection + keys + i * head, angles, _sizes.RotaryLength);
-            int block = _plan.Blocks(planned)[planned.Position / PagedAttention.BlockLength];
+            for (int i = 0; i < _sizes.Heads; i++) _kernels.Rotate(projection + i * head, angles, _sizes.RotaryLength);
+            for (int i = 0; i < _sizes.KVHeads; i++) _kernels.Rotate(projection + keys + i * head, angles, _sizes.RotaryLength);
             _attention.Store(index, block, planned.Position % PagedAttention.BlockLength, projection + keys, projection + values);
         }
     }
 
     private void Attend(ComputeTeam team, int member, int index, LayerWeights layer)
     {
-        while (team.TryTake(_attentionPlan.Count * _sizes.KVHeads, _attentionPlan.Grain, out int first, out int end))
-            for (int item = first; item < end; item++) Attend(_attentionPlan[item / _sizes.KVHeads], item % _sizes.KVHeads, index, layer, _scratch[member].Pointer);
+        int count = _attentionPlan.Count * _sizes.KVHeads;
+        ItemShares items = team.Share(count, _attentionPlan.Grain);
+        while (items.MoveNext()) Attend(items.Current, Math.Min(items.Next, count - 1), index, layer, _scratch[member].Pointer);
     }
 
-    private void Attend(AttentionItem item, int kvHead, int index, LayerWeights layer, float* scratch)
+    private void Attend(int number, int nextNumber, int index, LayerWeights layer, float* scratch)
     {
+        AttentionItem item = _attentionPlan[number / _sizes.KVHeads], next = _attentionPlan[nextNumber / _sizes.KVHeads];
+        int kvHead = number % _sizes.KVHeads;
+        PlannedRow nextRow = _plan.Row(next.Row);
+        int nextStart = Math.Max(layer.Attention.FirstSeen(nextRow.Position), Math.Max(next.Span, 0) * _attention.SpanLength) / PagedAttention.BlockLength;
         int groupLength = _attention.Shape.GroupSize * _sizes.HeadLength;
         PlannedRow first = _plan.Row(item.Row);
         var run = new QueryRun
@@ -257,48 +286,79 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
             Blocks = _plan.Blocks(first),
             Output = Input(layer.AttentionOutput, item.Row) + kvHead * groupLength,
             OutputStride = layer.AttentionOutput.InputStride,
+            NextBlocks = _plan.Blocks(nextRow) + nextStart,
+            NextCount = (nextRow.Position + next.Count - 1) / PagedAttention.BlockLength + 1 - nextStart,
+            NextHead = nextNumber % _sizes.KVHeads,
         };
         _attentionPlan.Attend(item, index, kvHead, layer.Attention, run, scratch);
     }
 
-    private void QuantizeRows(ComputeTeam team, MatrixGroup next)
+    private void QuantizeRows(ComputeTeam team, MatrixGroup next, float* values, int count)
     {
-        while (team.TryTake(_plan.RowCount, 1, out int row, out _)) Quantize(next, row);
+        foreach (int row in Rows(team, count)) Quantize(next, values, row);
+    }
+
+    /// <summary>
+    /// Computes panels of gates and what they are multiplied with, and multiplies them at once: with many rows they would leave the cache before all are
+    /// there. What comes out takes the place that <see cref="GateRows"/> would have read, since others still read the input.
+    /// </summary>
+    private void GatePanels(ComputeTeam team, LayerWeights layer, in ActivationRows input, float* products)
+    {
+        const int Panel = PackedMatrix.PanelRows;
+        foreach (int panel in team.Share(layer.Down.InputStride / Panel))
+        {
+            layer.GateUp.MultiplyPair(panel, input, products, panel + team.Size);
+            _kernels.Gate(_model.GateActivation, products, products + Panel, 2 * Panel, _work.Projection + panel * Panel, layer.Down.InputStride, input.Count, Panel);
+        }
     }
 
     private void GateRows(ComputeTeam team, int count, LayerWeights layer)
     {
         int up = layer.GateUp.Offset(1);
-        while (team.TryTake(count, 1, out int row, out _))
+        foreach (int row in Rows(team, count))
         {
             float* gate = _work.Projection + (long)row * layer.GateUp.OutputStride;
-            if (_model.GateActivation == GateActivation.Silu) RowKernels.SwiGlu(gate, gate + up, Input(layer.Down, row), layer.Down.InputStride);
-            else RowKernels.GeGlu(gate, gate + up, Input(layer.Down, row), layer.Down.InputStride);
-            Quantize(layer.Down, row);
+            _kernels.Gate(_model.GateActivation, gate, gate + up, 0, Input(layer.Down, row), 0, rows: 1, layer.Down.InputStride);
+            Quantize(layer.Down, _work.Input, row);
         }
     }
 
     private void ConsumeStates(ComputeTeam team)
     {
-        while (team.TryTake(_plan.OutputCount, 1, out int output, out _))
+        foreach (int output in team.Share(_plan.OutputCount))
             _stateConsumer!.Consume(output, new ReadOnlySpan<float>(Input(_model.Output, output), _sizes.EmbeddingLength));
     }
 
     private void ConsumeLogits(int member, int output)
     {
         float* logits = _work.Logits + (long)output * _model.Output.OutputStride;
-        if (_sizes.LogitSoftCap is { } cap) RowKernels.SoftCap(logits, cap, _model.Output.OutputStride);
+        if (_sizes.LogitSoftCap is { } cap) _kernels.SoftCap(logits, cap, _model.Output.OutputStride);
         _consumer!.Consume(member, output, new Span<float>(logits, _sizes.VocabularySize));
     }
 
-    private void Quantize(MatrixGroup next, int row)
+    private void Quantize(MatrixGroup next, float* values, int row)
     {
         long offset = (long)row * next.InputStride;
-        if (next.NeedsCodes) RowKernels.Quantize(_work.Input + offset, _work.Codes + offset, _work.Scales + offset / Padding.Unit, next.InputStride);
-        if (next.NeedsBlocks) ActivationQuantizer.Quantize(_work.Input + offset, _work.Blocks + offset / ActivationBlock.Length, next.InputStride);
+        if (next.NeedsCodes) _kernels.Quantize(values + offset, _work.Codes + offset, _work.Scales + offset / Padding.Unit, next.InputStride);
+        if (next.NeedsBlocks) ActivationQuantizer.Quantize(values + offset, _work.Blocks + offset / ActivationBlock.Length, next.InputStride);
     }
 
-    private ActivationRows Inputs(MatrixGroup group, int count) => new(_work.Input, _work.Codes, _work.Scales, _work.Blocks, count, group.InputStride);
+    /// <summary>Rows for a member of the team: some at a time, and of a block of keys and values all, or members would write to the same cache lines.</summary>
+    private static ItemShares Rows(ComputeTeam team, int count) => team.Share(count, Math.Clamp(count / (RowSharesPerMember * team.Size), 1, PagedAttention.BlockLength));
+
+    /// <summary>Where a part of the rows begins: at whole tiles.</summary>
+    private int PartStart(int part, int parts) => part == parts ? _plan.RowCount : (int)((long)_plan.RowCount * part / parts / PackedMatrix.LargestTile * PackedMatrix.LargestTile);
+
+    private ActivationRows Inputs(MatrixGroup group, int count) => Inputs(group, count, _work.Input);
+
+    private ActivationRows Inputs(MatrixGroup group, int count, float* values) => new(values, _work.Codes, _work.Scales, _work.Blocks, count, group.InputStride);
+
+    /// <summary>The block of keys and values that a row's belong to.</summary>
+    private int BlockOf(int row)
+    {
+        PlannedRow planned = _plan.Row(row);
+        return _plan.Blocks(planned)[planned.Position / PagedAttention.BlockLength];
+    }
 
     private float* Angles(float* ofAllRows, int row) => ofAllRows + (long)row * _sizes.RotaryLength;
 

@@ -48,23 +48,42 @@ internal sealed unsafe class MatrixGroup : IDisposable
     /// <param name="team">The team.</param>
     /// <param name="input">The activations.</param>
     /// <param name="output">Takes a row of <see cref="OutputStride"/> per activation.</param>
-    public void Multiply(ComputeTeam team, ActivationRows input, float* output)
+    public void Multiply(ComputeTeam team, in ActivationRows input, float* output)
     {
         int grain = Math.Clamp(_panels / (SharesPerMember * team.Size), 1, MostPanelsAtOnce);
         while (team.TryTake(_panels, grain, out int first, out int end))
         {
             // While a member computes these, the others take as many each.
-            int next = first + team.Size * grain;
+            byte* next = PanelAt(first + team.Size * grain);
             for (int i = 0; i < _parts.Length; i++)
             {
                 int start = _firstPanels[i], from = Math.Max(first, start), to = Math.Min(end, start + _parts[i].PanelCount);
-                if (from < to) _parts[i].Multiply(input, output + Offset(i), OutputStride, from - start, to - start, next - start);
+                if (from < to) _parts[i].Multiply(input, output + from * PackedMatrix.PanelRows, OutputStride, from - start, to - start, next);
             }
         }
+    }
+
+    /// <summary>Multiplies a panel of the first matrix and the same panel of the second: for who can use their products while they are in the cache.</summary>
+    /// <param name="panel">Which panel.</param>
+    /// <param name="input">The activations.</param>
+    /// <param name="output">Takes for each activation the products of the first, then those of the second.</param>
+    /// <param name="nextPanel">The panel that the caller will probably multiply next.</param>
+    public void MultiplyPair(int panel, in ActivationRows input, float* output, int nextPanel)
+    {
+        const int Stride = 2 * PackedMatrix.PanelRows;
+        _parts[0].Multiply(input, output, Stride, panel, panel + 1, _parts[1].PanelAt(panel));
+        _parts[1].Multiply(input, output + PackedMatrix.PanelRows, Stride, panel, panel + 1, _parts[0].PanelAt(nextPanel), isExpected: true);
     }
 
     public void Dispose()
     {
         foreach (PackedMatrix part in _parts) part.Dispose();
+    }
+
+    private byte* PanelAt(int panel)
+    {
+        int part = _parts.Length - 1;
+        while (_firstPanels[part] > panel) part--;
+        return _parts[part].PanelAt(panel - _firstPanels[part]);
     }
 }

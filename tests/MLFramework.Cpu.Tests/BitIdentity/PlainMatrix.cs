@@ -42,6 +42,10 @@ internal sealed unsafe class PlainMatrix : PackedMatrix
 
     public override ActivationFormat Format => ActivationFormat.Single;
 
+    protected override int Steps => Columns;
+
+    protected override int MostTokens => 6;
+
     public override void ReadRow(int row, Span<float> weights) => _rows[row].CopyTo(weights);
 
     protected override void MultiplyTiles(int panel, in ActivationRows input, TileRun run, float* output, int outputStride, in PanelWalk walk)

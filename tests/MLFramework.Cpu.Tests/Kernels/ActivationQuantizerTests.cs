@@ -92,6 +92,22 @@ public sealed unsafe class ActivationQuantizerTests
         Assert.That(Quantize(x).Select(block => block.RowScale).Any(float.IsFinite), Is.False);
     }
 
+    [Test]
+    public void Wider_vectors_make_the_same_blocks([Values(1, 2, 3)] int seed)
+    {
+        if (!Vectors512.IsSupported) Assert.Ignore("This machine has no AVX-512.");
+        float[] x = [.. Draw(seed), .. new float[32], .. MatrixTests.Normal(32, seed).Select(v => v * 1e3f)];
+        float inverseStep = ActivationBlock.LargestScale / x.Max(MathF.Abs), inverse = inverseStep * ActivationBlock.LargestCode;
+        fixed (float* values = x)
+            for (int i = 0; i < x.Length; i += ActivationBlock.Length)
+            {
+                ActivationBlock narrow = default, wide = default;
+                ActivationQuantizer.QuantizeBlock(values + i, inverse, inverseStep, &narrow);
+                ActivationQuantizer.QuantizeWide(values + i, inverse, inverseStep, &wide);
+                Assert.That(new ReadOnlySpan<byte>(&wide, sizeof(ActivationBlock)).ToArray(), Is.EqualTo(new ReadOnlySpan<byte>(&narrow, sizeof(ActivationBlock)).ToArray()), $"block {i / ActivationBlock.Length}");
+            }
+    }
+
     /// <summary>The blocks of a row.</summary>
     internal static ActivationBlock[] Quantize(float[] x)
     {

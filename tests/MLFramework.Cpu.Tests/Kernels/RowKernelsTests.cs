@@ -2,9 +2,14 @@ using System.Runtime.Intrinsics;
 
 namespace MLFramework.Cpu.Tests;
 
-/// <summary>Row kernels against plain loops in double precision.</summary>
-public sealed unsafe class RowKernelsTests
+/// <summary>Row kernels of each instruction set against plain loops in double precision, and against each other.</summary>
+[TestFixtureSource(nameof(Sets))]
+public sealed unsafe class RowKernelsTests(string set)
 {
+    private readonly RowKernels _kernels = KernelSet.Supported.Single(kernels => kernels.ToString() == set).Rows;
+
+    private static IEnumerable<string> Sets => KernelSet.Supported.Select(kernels => $"{kernels}");
+
     private static float[] Run(float[] input, Action<nint, nint> kernel)
     {
         using var buffers = new NativeBuffer<float>(2 * input.Length);
@@ -20,7 +25,7 @@ public sealed unsafe class RowKernelsTests
         bool isFinite = false;
         float[] result = Run(x, (input, output) =>
         {
-            fixed (float* w = weight) isFinite = RowKernels.RmsNorm((float*)input, w, (float*)output, 40, 1e-5f);
+            fixed (float* w = weight) isFinite = _kernels.RmsNorm((float*)input, w, (float*)output, 40, 1e-5f);
         });
         double root = Math.Sqrt(x.Sum(v => (double)v * v) / 40 + 1e-5);
         Assert.That(isFinite);
@@ -35,7 +40,7 @@ public sealed unsafe class RowKernelsTests
         var x = new float[32];
         x[17] = bad;
         bool isFinite = true;
-        Run(x, (input, output) => isFinite = RowKernels.RmsNorm((float*)input, (float*)input, (float*)output, 32, 1e-5f));
+        Run(x, (input, output) => isFinite = _kernels.RmsNorm((float*)input, (float*)input, (float*)output, 32, 1e-5f));
         Assert.That(isFinite, Is.False);
     }
 
@@ -46,7 +51,7 @@ public sealed unsafe class RowKernelsTests
         float[] result = Run(gate, (input, output) =>
         {
             for (int i = 0; i < 32; i++) ((float*)output)[i] = 2;
-            RowKernels.SwiGlu((float*)input, (float*)output, (float*)output, 32);
+            _kernels.Gate(GateActivation.Silu, (float*)input, (float*)output, 16, (float*)output, 16, rows: 2, 16);
         });
         for (int i = 0; i < 32; i++)
         {
@@ -63,7 +68,7 @@ public sealed unsafe class RowKernelsTests
         float[] result = Run(gate, (input, output) =>
         {
             for (int i = 0; i < 32; i++) ((float*)output)[i] = 2;
-            RowKernels.GeGlu((float*)input, (float*)output, (float*)output, 32);
+            _kernels.Gate(GateActivation.Gelu, (float*)input, (float*)output, 0, (float*)output, 0, rows: 1, 32);
         });
         for (int i = 0; i < 32; i++)
         {
@@ -71,8 +76,53 @@ public sealed unsafe class RowKernelsTests
             // Far to the left it stops at e^-87, and before that the exponent's rounding counts as often as it is large.
             Assert.That(result[i], Is.EqualTo(expected).Within(Math.Max(Math.Abs(expected) * (x < -2 ? 1e-5 : 1e-6), 2 * Math.Abs(x) * 1e-15)), $"{x}");
         }
-        Assert.That(VectorMath.Gelu(Vector256.Create(float.NaN))[0], Is.NaN);
     }
+
+    [Test]
+    public void A_gate_that_is_no_number_stays_none([Values] bool isSilu, [Values(0, 15, 31)] int at)
+    {
+        float[] gate = new float[32];
+        gate[at] = float.NaN;
+        float[] result = Run(gate, (input, output) =>
+        {
+            for (int i = 0; i < 32; i++) ((float*)output)[i] = 1;
+            _kernels.Gate(isSilu ? GateActivation.Silu : GateActivation.Gelu, (float*)input, (float*)output, 0, (float*)output, 0, rows: 1, 32);
+        });
+        Assert.That(result.Select(float.IsNaN), Is.EqualTo(gate.Select(float.IsNaN)));
+    }
+
+    [Test]
+    public void Every_instruction_set_computes_the_same_bits()
+    {
+        const int Length = 96;
+        float[] x = [.. MatrixTests.Normal(Length - 8, 11), 0, -0f, 1e-39f, -1e30f, 1e30f, 90, -90, 1e-6f], y = MatrixTests.Normal(Length, 12);
+        Assert.That(All(_kernels), Is.EqualTo(All(KernelSet.Portable.Rows)));
+
+        List<uint> All(RowKernels kernels)
+        {
+            List<uint> bits = [];
+            Add((a, b) => kernels.Add(a, b, Length));
+            Add((a, b) => kernels.Scale(a, 1.7f, Length));
+            Add((a, b) => kernels.RmsNorm(a, b, a, 40, 1e-5f), 40);
+            Add((a, b) => kernels.Gate(GateActivation.Silu, a, b, 48, a, 48, rows: 2, 48));
+            Add((a, b) => kernels.Gate(GateActivation.Gelu, a, b, 48, a, 48, rows: 2, 48));
+            Add((a, b) => kernels.SoftCap(a, 30, Length));
+            Add((a, b) => kernels.Rotate(a, b, 88));
+            Add((a, b) => kernels.Quantize(a, (short*)b, b + Length / 2, Length));
+            return bits;
+
+            void Add(RowAction action, int length = Length)
+            {
+                using var buffers = new NativeBuffer<float>(2 * Length);
+                x.AsSpan(0, length).CopyTo(new Span<float>(buffers.Pointer, length));
+                y.CopyTo(new Span<float>(buffers.Pointer + Length, Length));
+                action(buffers.Pointer, buffers.Pointer + Length);
+                bits.AddRange(MatrixTests.Bits(new Span<float>(buffers.Pointer, 2 * Length).ToArray()));
+            }
+        }
+    }
+
+    private delegate void RowAction(float* first, float* second);
 
     [TestCase(8)]
     [TestCase(40)]
@@ -108,7 +158,7 @@ public sealed unsafe class RowKernelsTests
     {
         float[] x = [-1e30f, -100, -30, -1, -1e-4f, 0, 1e-4f, 1, 30, 100, 1e30f, .. MatrixTests.Normal(21, 9)];
         float[] result = (float[])x.Clone();
-        fixed (float* r = result) RowKernels.SoftCap(r, 30, 32);
+        fixed (float* r = result) _kernels.SoftCap(r, 30, 32);
         for (int i = 0; i < 32; i++)
         {
             double expected = 30 * Math.Tanh(x[i] / 30.0);
@@ -120,7 +170,7 @@ public sealed unsafe class RowKernelsTests
     public void A_scaled_row_is_multiplied()
     {
         float[] x = MatrixTests.Normal(32, 10), result = (float[])x.Clone();
-        fixed (float* r = result) RowKernels.Scale(r, 1.5f, 32);
+        fixed (float* r = result) _kernels.Scale(r, 1.5f, 32);
         Assert.That(result, Is.EqualTo(x.Select(v => v * 1.5f)));
     }
 
@@ -142,13 +192,13 @@ public sealed unsafe class RowKernelsTests
         for (float x = 1e-30f; x < 100; x *= 1.003f)
             foreach (float signed in (float[])[x, -x])
             {
-                float actual = VectorMath.Tanh(Vector256.Create(signed))[0];
+                float actual = Tanh(signed);
                 double expected = Math.Tanh(signed);
                 Assert.That(Math.Abs(actual - expected), Is.LessThanOrEqualTo(4 * (MathF.BitIncrement((float)Math.Abs(expected)) - (float)Math.Abs(expected))), $"tanh {signed}");
             }
-        Assert.That(VectorMath.Tanh(Vector256<float>.Zero)[0], Is.Zero);
-        Assert.That(VectorMath.Tanh(Vector256.Create(float.PositiveInfinity))[0], Is.EqualTo(1));
-        Assert.That(VectorMath.Tanh(Vector256.Create(float.NaN))[0], Is.NaN);
+        Assert.That(Tanh(0), Is.Zero);
+        Assert.That(Tanh(float.PositiveInfinity), Is.EqualTo(1));
+        Assert.That(Tanh(float.NaN), Is.NaN);
     }
 
     [Test]
@@ -178,7 +228,7 @@ public sealed unsafe class RowKernelsTests
     {
         float[] head = MatrixTests.Normal(64, 5), angles = [.. Enumerable.Range(0, width / 2).Select(i => MathF.Cos(i)), .. Enumerable.Range(0, width / 2).Select(i => MathF.Sin(i))];
         float[] result = (float[])head.Clone();
-        fixed (float* r = result, a = angles) RowKernels.Rotate(r, a, width);
+        fixed (float* r = result, a = angles) _kernels.Rotate(r, a, width);
         for (int i = 0; i < width / 2; i++)
         {
             (double x, double y) = (head[i], head[width / 2 + i]);
@@ -198,7 +248,7 @@ public sealed unsafe class RowKernelsTests
         var codes = new short[32];
         var scales = new float[1];
         fixed (float* input = x, scale = scales)
-        fixed (short* code = codes) RowKernels.Quantize(input, code, scale, 32);
+        fixed (short* code = codes) _kernels.Quantize(input, code, scale, 32);
         Assert.That(codes.Select(code => (double)code * scales[0]), Is.EqualTo(x.Select(v => (double)v)).Within(Math.Max(size / 65000.0, 1e-38)));
     }
 
@@ -213,4 +263,6 @@ public sealed unsafe class RowKernelsTests
             Assert.That(RowKernels.IsFinite(p, 21), Is.False);
         }
     }
+
+    private static float Tanh(float x) => VectorMath.Tanh<Vectors128, Vector128<float>, Vector128<int>, Vector128<short>>(Vector128.Create(x)).ToScalar();
 }
