@@ -66,7 +66,8 @@ internal sealed unsafe class ByteMatrix<TSimd, TFloats, TInts, TShorts> : Packed
             for (int line = 0; line < GroupBytes; line += CacheLine) TSimd.Prefetch(group + 2 * BlockBytes + line);
             TSimd.Prefetch(source + 2 * BlockBytes + CodeBytes);
             float scale = (float)((Half*)(source + CodeBytes))[lane] * _factors[row / PanelRows];
-            for (int i = 0; i < BlockLength; i++) weights[block * BlockLength + i] = (sbyte)pairs[i / 2 * 2 * TSimd.Lanes + i % 2] * scale;
+            Span<float> ofBlock = weights.Slice(block * BlockLength, BlockLength);
+            for (int i = 0; i < BlockLength; i += 2, pairs += 2 * TSimd.Lanes) (ofBlock[i], ofBlock[i + 1]) = ((sbyte)pairs[0] * scale, (sbyte)pairs[1] * scale);
         }
     }
 

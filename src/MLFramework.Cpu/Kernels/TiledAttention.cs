@@ -188,8 +188,8 @@ internal sealed unsafe class TiledAttention<TElement, TSimd, TFloats, TInts, TSh
             if (rule.SoftCap is { } cap) Cap(rowScores, start, end, TElement.ScoreFactor, (float)(cap * Log2E));
             int firstSeen = Math.Clamp(rule.FirstSeen(position) - chunk, start, end), seen = Math.Clamp(position + 1 - chunk, start, end);
             // Whatever stale blocks hold after the last position is overwritten here.
-            new Span<float>(rowScores + start, firstSeen - start).Fill(float.NegativeInfinity);
-            new Span<float>(rowScores + seen, end - seen).Fill(float.NegativeInfinity);
+            if (firstSeen > start) new Span<float>(rowScores + start, firstSeen - start).Fill(float.NegativeInfinity);
+            if (seen < end) new Span<float>(rowScores + seen, end - seen).Fill(float.NegativeInfinity);
             float largest = Math.Max(sums.Largest[row], Softmax.Largest<TSimd, TFloats, TInts, TShorts>(rowScores, start, end) * scoreFactor);
             factors[row] = sums.Largest[row] - largest;
             sums.Largest[row] = largest;
