@@ -91,7 +91,7 @@ internal static unsafe class NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts,
                             if (TGroups.Value > 1) w1 = TSimd.Or(w1, TSimd.And(high1, highMask));
                             if (TGroups.Value > 2) (w2, w3) = (TSimd.Or(w2, TSimd.And(high2, highMask)), TSimd.Or(w3, TSimd.And(high3, highMask)));
                         }
-                        v = TSimd.CreatePairs(*(int*)(q));
+                        v = TSimd.CreatePairs(*(int*)q);
                         a0 = TSimd.AddBytePairProducts(a0, w0, v);
                         if (TGroups.Value > 1) a1 = TSimd.AddBytePairProducts(a1, w1, v);
                         if (TGroups.Value > 2) (a2, a3) = (TSimd.AddBytePairProducts(a2, w2, v), TSimd.AddBytePairProducts(a3, w3, v));
@@ -115,7 +115,7 @@ internal static unsafe class NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts,
                         }
                         if (TTokens.Value > 4)
                         {
-                            v = TSimd.CreatePairs(*(int*)(r));
+                            v = TSimd.CreatePairs(*(int*)r);
                             e0 = TSimd.AddBytePairProducts(e0, w0, v);
                             if (TGroups.Value > 1) e1 = TSimd.AddBytePairProducts(e1, w1, v);
                         }
