@@ -14,6 +14,9 @@ internal sealed unsafe class ByteMatrix<TSimd, TFloats, TInts, TShorts> : Packed
 {
     private const int BlockLength = Padding.Unit, CodeBytes = PanelRows * BlockLength, BlockBytes = CodeBytes + PanelRows * sizeof(ushort), CacheLine = 64;
 
+    /// <summary>Tiles from which on a panel's weights are widened once instead of by each: with fewer, reading and writing them again costs what it saves.</summary>
+    private const int LeastTilesToWiden = 12;
+
     /// <summary>Of each panel what its products are multiplied with (see <see cref="ScaleLift"/>).</summary>
     private readonly float[] _factors;
 
@@ -53,6 +56,8 @@ internal sealed unsafe class ByteMatrix<TSimd, TFloats, TInts, TShorts> : Packed
 
     protected override int MostTokens => 6;
 
+    public override int ScratchLength => PanelRows * Columns;
+
     /// <summary>Bytes of a vector of rows in a block.</summary>
     private static int GroupBytes => BlockLength * TSimd.Lanes;
 
@@ -71,37 +76,59 @@ internal sealed unsafe class ByteMatrix<TSimd, TFloats, TInts, TShorts> : Packed
         }
     }
 
-    protected override void MultiplyTiles(int panel, in ActivationRows input, TileRun run, float* output, int outputStride, in PanelWalk walk)
+    protected override void MultiplyTiles(int panel, in ActivationRows input, TileRun run, float* output, int outputStride, in PanelWalk walk, short* scratch)
+    {
+        if (walk.Tiles < LeastTilesToWiden)
+        {
+            Multiply<StoredBytes>(panel, Panel(panel), BlockBytes, input, run, output, outputStride, walk);
+            return;
+        }
+        if (run.First == 0) Widen(panel, scratch);
+        Multiply<WidenedBytes>(panel, (byte*)scratch, CodeBytes * sizeof(short), input, run, output, outputStride, walk);
+    }
+
+    /// <summary>Writes a panel's weights as 16-bit integers, in the same order.</summary>
+    private void Widen(int panel, short* widened)
+    {
+        sbyte* codes = (sbyte*)Panel(panel);
+        for (int block = 0; block < Columns / BlockLength; block++, codes += BlockBytes, widened += CodeBytes)
+            for (int i = 0; i < CodeBytes; i += 2 * TSimd.Lanes) TSimd.Store(TSimd.Widen(codes + i), widened + i);
+    }
+
+    private void Multiply<TWeights>(int panel, byte* weights, long blockBytes, in ActivationRows input, TileRun run, float* output, int outputStride, in PanelWalk walk)
+        where TWeights : struct, IByteWeights
     {
         switch (run.Tokens)
         {
-            case 1: Multiply<Four, One>(panel, input, run, output, outputStride, walk); break;
-            case 2: Multiply<Four, Two>(panel, input, run, output, outputStride, walk); break;
-            case 3: Multiply<Two, Three>(panel, input, run, output, outputStride, walk); break;
-            case 4: Multiply<Two, Four>(panel, input, run, output, outputStride, walk); break;
-            case 5: Multiply<Two, Five>(panel, input, run, output, outputStride, walk); break;
-            default: Multiply<Two, Six>(panel, input, run, output, outputStride, walk); break;
+            case 1: Multiply<TWeights, Four, One>(panel, weights, blockBytes, input, run, output, outputStride, walk); break;
+            case 2: Multiply<TWeights, Four, Two>(panel, weights, blockBytes, input, run, output, outputStride, walk); break;
+            case 3: Multiply<TWeights, Two, Three>(panel, weights, blockBytes, input, run, output, outputStride, walk); break;
+            case 4: Multiply<TWeights, Two, Four>(panel, weights, blockBytes, input, run, output, outputStride, walk); break;
+            case 5: Multiply<TWeights, Two, Five>(panel, weights, blockBytes, input, run, output, outputStride, walk); break;
+            default: Multiply<TWeights, Two, Six>(panel, weights, blockBytes, input, run, output, outputStride, walk); break;
         }
     }
 
-    private void Multiply<TGroups, TTokens>(int panel, in ActivationRows input, TileRun run, float* output, int outputStride, in PanelWalk walk)
+    private void Multiply<TWeights, TGroups, TTokens>(int panel, byte* weights, long blockBytes, in ActivationRows input, TileRun run, float* output, int outputStride, in PanelWalk walk)
+        where TWeights : struct, IByteWeights
         where TGroups : struct, ITileSize
         where TTokens : struct, ITileSize
     {
         if (TGroups.Value * TSimd.Lanes > PanelRows)
         {
-            Multiply<Two, TTokens>(panel, input, run, output, outputStride, walk);
+            Multiply<TWeights, Two, TTokens>(panel, weights, blockBytes, input, run, output, outputStride, walk);
             return;
         }
-        byte* codes = Panel(panel);
         int rows = TGroups.Value * TSimd.Lanes;
+        ushort* scales = (ushort*)(Panel(panel) + CodeBytes);
         for (int row = 0; row < PanelRows; row += rows)
         {
             for (int tile = 0, first = run.First; tile < run.Count; tile++, first += TTokens.Value)
             {
                 Lookahead ahead = walk.Of(run.FirstTile + tile, row / rows, PanelRows / rows);
-                ByteTile<TSimd, TFloats, TInts, TShorts, TGroups, TTokens>.Multiply(
-                    codes + row * BlockLength, GroupBytes, (ushort*)(codes + CodeBytes) + row, BlockBytes, input.Codes + (long)first * input.Stride, input.Stride, input.Scales + (long)first * (input.Stride / BlockLength), Columns / BlockLength, _factors[panel], output + (long)first * outputStride + row, outputStride, ahead.Address, ahead.Step);
+                ByteTile<TWeights, TSimd, TFloats, TInts, TShorts, TGroups, TTokens>.Multiply(
+                    weights + row * BlockLength * TWeights.Size, GroupBytes * TWeights.Size, scales + row, blockBytes, BlockBytes, input.Codes + (long)first * input.Stride, input.Stride,
+                    input.Scales + (long)first * (input.Stride / BlockLength), Columns / BlockLength, _factors[panel], output + (long)first * outputStride + row, outputStride, ahead.Address, ahead.Step);
             }
         }
     }

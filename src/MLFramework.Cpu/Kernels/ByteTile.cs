@@ -11,7 +11,8 @@ namespace MLFramework.Cpu;
 /// Activations of 16 bits rather than 8: without dot-product instructions they cost the same, cannot saturate, and leave an error near that of floats.
 /// A tile has 1, 2 or 4 vectors of rows and 1 to 6 activations, with 4 vectors at most 2.
 /// </remarks>
-internal static unsafe class ByteTile<TSimd, TFloats, TInts, TShorts, TGroups, TTokens>
+internal static unsafe class ByteTile<TWeights, TSimd, TFloats, TInts, TShorts, TGroups, TTokens>
+    where TWeights : struct, IByteWeights
     where TSimd : struct, ISimdVectors<TFloats, TInts, TShorts>
     where TFloats : struct
     where TInts : struct
@@ -25,7 +26,8 @@ internal static unsafe class ByteTile<TSimd, TFloats, TInts, TShorts, TGroups, T
     /// <param name="w">The first block of the first vector of rows: its weights as [pair of columns][row][2].</param>
     /// <param name="groupBytes">Bytes from a vector of rows to the next, within a block.</param>
     /// <param name="halves">The scales of the first block's rows.</param>
-    /// <param name="blockBytes">Bytes from a block to the next, for weights and scales.</param>
+    /// <param name="blockBytes">Bytes from a block's weights to the next's.</param>
+    /// <param name="scaleBytes">Bytes from a block's scales to the next's.</param>
     /// <param name="x">The first activation's codes.</param>
     /// <param name="stride">Codes from one activation to the next.</param>
     /// <param name="scales">The first activation's scales.</param>
@@ -36,7 +38,7 @@ internal static unsafe class ByteTile<TSimd, TFloats, TInts, TShorts, TGroups, T
     /// <param name="ahead">Weights that will be read soon.</param>
     /// <param name="aheadStep">Bytes of them to ask for in every block.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Multiply(byte* w, long groupBytes, ushort* halves, long blockBytes, short* x, long stride, float* scales, int blocks, float factor, float* y, long outputStride, byte* ahead, int aheadStep)
+    public static void Multiply(byte* w, long groupBytes, ushort* halves, long blockBytes, long scaleBytes, short* x, long stride, float* scales, int blocks, float factor, float* y, long outputStride, byte* ahead, int aheadStep)
     {
         long scaleStride = stride / BlockLength;
         short* xb = x + stride, xc = xb + stride, xd = xc + stride, xe = xd + stride, xf = xe + stride;
@@ -47,12 +49,12 @@ internal static unsafe class ByteTile<TSimd, TFloats, TInts, TShorts, TGroups, T
             for (byte* end = ahead + aheadStep; ahead < end; ahead += CacheLine) TSimd.Prefetch(ahead);
             TInts a0 = default, a1 = default, a2 = default, a3 = default, b0 = default, b1 = default, b2 = default, b3 = default;
             TInts c0 = default, c1 = default, d0 = default, d1 = default, e0 = default, e1 = default, f0 = default, f1 = default;
-            sbyte* pairs = (sbyte*)w;
-            for (int pair = 0; pair < BlockLength; pair += 2, pairs += 2 * TSimd.Lanes)
+            byte* pairs = w;
+            for (int pair = 0; pair < BlockLength; pair += 2, pairs += 2 * TSimd.Lanes * TWeights.Size)
             {
-                TShorts w0 = TSimd.Widen(pairs), w1 = default, w2 = default, w3 = default;
-                if (TGroups.Value > 1) w1 = TSimd.Widen(pairs + groupBytes);
-                if (TGroups.Value > 2) (w2, w3) = (TSimd.Widen(pairs + 2 * groupBytes), TSimd.Widen(pairs + 3 * groupBytes));
+                TShorts w0 = Load(pairs), w1 = default, w2 = default, w3 = default;
+                if (TGroups.Value > 1) w1 = Load(pairs + groupBytes);
+                if (TGroups.Value > 2) (w2, w3) = (Load(pairs + 2 * groupBytes), Load(pairs + 3 * groupBytes));
 
                 TShorts v = TSimd.CreatePairs(*(int*)(x + pair));
                 a0 = TSimd.AddPairProducts(a0, w0, v);
@@ -131,7 +133,7 @@ internal static unsafe class ByteTile<TSimd, TFloats, TInts, TShorts, TGroups, T
                 if (TGroups.Value > 1) sumf1 = Scaled(f1, s1, scale, sumf1);
             }
             w += blockBytes;
-            halves = (ushort*)((byte*)halves + blockBytes);
+            halves = (ushort*)((byte*)halves + scaleBytes);
             x += BlockLength;
             xb += BlockLength;
             xc += BlockLength;
@@ -148,6 +150,9 @@ internal static unsafe class ByteTile<TSimd, TFloats, TInts, TShorts, TGroups, T
         if (TTokens.Value > 4) Store(sume0, sume1, default, default, lowered, y + 4 * outputStride);
         if (TTokens.Value > 5) Store(sumf0, sumf1, default, default, lowered, y + 5 * outputStride);
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static TShorts Load(byte* pairs) => TWeights.Load<TSimd, TFloats, TInts, TShorts>(pairs);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static TFloats Scaled(TInts dot, TFloats weightScale, TFloats activationScale, TFloats sum) =>

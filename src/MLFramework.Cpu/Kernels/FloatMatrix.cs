@@ -45,7 +45,7 @@ internal sealed unsafe class FloatMatrix<TWeights, TSimd, TFloats, TInts, TShort
         for (int column = 0; column < Columns; column++) weights[column] = TWeights.Read(source + (long)column * ColumnBytes);
     }
 
-    protected override void MultiplyTiles(int panel, in ActivationRows input, TileRun run, float* output, int outputStride, in PanelWalk walk)
+    protected override void MultiplyTiles(int panel, in ActivationRows input, TileRun run, float* output, int outputStride, in PanelWalk walk, short* scratch)
     {
         switch (run.Tokens)
         {

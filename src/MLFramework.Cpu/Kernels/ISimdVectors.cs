@@ -108,6 +108,9 @@ internal unsafe interface ISimdVectors<TFloats, TInts, TShorts>
     /// <summary>Reads bytes, two to a 16-bit integer.</summary>
     static abstract TShorts LoadBits(byte* source);
 
+    /// <summary>Writes 16-bit integers.</summary>
+    static abstract void Store(TShorts values, short* destination);
+
     static abstract TShorts And(TShorts a, TShorts b);
 
     static abstract TShorts Or(TShorts a, TShorts b);

@@ -71,6 +71,9 @@ internal abstract unsafe class PackedMatrix : IPackable
 
     protected long PanelBytes { get; }
 
+    /// <summary>16-bit numbers of scratch that <see cref="Multiply"/> needs.</summary>
+    public virtual int ScratchLength => 0;
+
     /// <summary>Steps of a tile along the columns.</summary>
     protected abstract int Steps { get; }
 
@@ -94,9 +97,10 @@ internal abstract unsafe class PackedMatrix : IPackable
     /// <param name="outputStride">Floats from one product to the next.</param>
     /// <param name="firstPanel">First panel.</param>
     /// <param name="endPanel">One past the last panel.</param>
+    /// <param name="scratch">Memory of the caller's own, for <see cref="ScratchLength"/> numbers.</param>
     /// <param name="next">The panel that the caller will probably multiply next, as <see cref="PanelAt"/> says it.</param>
     /// <param name="isExpected">Whether the first panel was the next of a call before.</param>
-    public void Multiply(in ActivationRows input, float* output, int outputStride, int firstPanel, int endPanel, byte* next = null, bool isExpected = false)
+    public void Multiply(in ActivationRows input, float* output, int outputStride, int firstPanel, int endPanel, short* scratch, byte* next = null, bool isExpected = false)
     {
         if (input.Count == 0) return;
         // Tiles as even as can be: one of a single activation wastes most of what it loads.
@@ -105,8 +109,8 @@ internal abstract unsafe class PackedMatrix : IPackable
         for (int panel = firstPanel; panel < endPanel; panel++, output += PanelRows)
         {
             var walk = new PanelWalk(Panel(panel), PanelBytes, Steps, panel + 1 < endPanel ? Panel(panel + 1) : next, tiles, isFirst: panel == firstPanel && !isExpected);
-            if (larger > 0) MultiplyTiles(panel, input, first, output, outputStride, walk);
-            MultiplyTiles(panel, input, rest, output, outputStride, walk);
+            if (larger > 0) MultiplyTiles(panel, input, first, output, outputStride, walk, scratch);
+            MultiplyTiles(panel, input, rest, output, outputStride, walk, scratch);
         }
     }
 
@@ -125,7 +129,8 @@ internal abstract unsafe class PackedMatrix : IPackable
     /// <param name="output">Takes the panel's 32 products with activation i at <c>i × outputStride</c>.</param>
     /// <param name="outputStride">Floats from the products of one activation to those of the next.</param>
     /// <param name="walk">What the tiles ask for ahead.</param>
-    protected abstract void MultiplyTiles(int panel, in ActivationRows input, TileRun run, float* output, int outputStride, in PanelWalk walk);
+    /// <param name="scratch">Memory for <see cref="ScratchLength"/> numbers, kept from the first run of a panel to the next.</param>
+    protected abstract void MultiplyTiles(int panel, in ActivationRows input, TileRun run, float* output, int outputStride, in PanelWalk walk, short* scratch);
 
     protected byte* Panel(int index) => _memory!.Pointer + index * PanelBytes;
 }

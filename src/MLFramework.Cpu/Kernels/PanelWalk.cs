@@ -49,6 +49,9 @@ internal readonly unsafe struct PanelWalk
         _isCold = isFirst || tiles == 1;
     }
 
+    /// <summary>Tiles that the panel is multiplied with.</summary>
+    public int Tiles => _tiles;
+
     /// <summary>What a tile asks for.</summary>
     /// <param name="tile">Which of the tiles.</param>
     /// <param name="pass">Which of the passes over the tiles, each over some of the panel's rows.</param>

@@ -77,6 +77,8 @@ internal readonly unsafe struct Vectors128 : ISimdVectors<Vector128<float>, Vect
 
     public static Vector128<short> LoadBits(byte* source) => Vector128.Load((short*)source);
 
+    public static void Store(Vector128<short> values, short* destination) => values.Store(destination);
+
     public static Vector128<short> And(Vector128<short> a, Vector128<short> b) => a & b;
 
     public static Vector128<short> Or(Vector128<short> a, Vector128<short> b) => a | b;

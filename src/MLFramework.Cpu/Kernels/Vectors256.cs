@@ -72,6 +72,8 @@ internal readonly unsafe struct Vectors256 : ISimdVectors<Vector256<float>, Vect
 
     public static Vector256<short> LoadBits(byte* source) => Vector256.Load((short*)source);
 
+    public static void Store(Vector256<short> values, short* destination) => values.Store(destination);
+
     public static Vector256<short> And(Vector256<short> a, Vector256<short> b) => a & b;
 
     public static Vector256<short> Or(Vector256<short> a, Vector256<short> b) => a | b;

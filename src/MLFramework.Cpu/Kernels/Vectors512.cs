@@ -72,6 +72,8 @@ internal readonly unsafe struct Vectors512 : ISimdVectors<Vector512<float>, Vect
 
     public static Vector512<short> LoadBits(byte* source) => Vector512.Load((short*)source);
 
+    public static void Store(Vector512<short> values, short* destination) => values.Store(destination);
+
     public static Vector512<short> And(Vector512<short> a, Vector512<short> b) => a & b;
 
     public static Vector512<short> Or(Vector512<short> a, Vector512<short> b) => a | b;

@@ -28,7 +28,7 @@ public sealed class CpuModel : IDisposable
         _output = reader.Matrix(_embedding is null ? EmbeddingName : OutputName, sizes.VocabularySize, sizes.EmbeddingLength);
         Output = new MatrixGroup(_output);
         reader.RefuseUnread();
-        PackedBytes = Layers.Sum(layer => layer.QueryKeyValue.Bytes + layer.AttentionOutput.Bytes + layer.GateUp.Bytes + layer.Down.Bytes) + Output.Bytes;
+        PackedBytes = Layers.Sum(layer => layer.Groups.Sum(group => group.Bytes)) + Output.Bytes;
     }
 
     /// <summary><c>general.name</c>, or null.</summary>

@@ -50,6 +50,7 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
     private readonly AttentionPlan _attentionPlan;
     private readonly Workspace _work;
     private readonly NativeBuffer<float>[] _scratch;
+    private readonly NativeBuffer<short>[] _matrixScratch;
     private readonly long _leastSharedWork;
     private readonly int _feedForwardRows;
     private readonly int[] _layers;
@@ -70,6 +71,8 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
         _feedForwardRows = Math.Max(LeastFeedForwardRows, FeedForwardBytes / sizeof(float) / model.Layers[0].Down.InputStride);
         _attentionPlan = new AttentionPlan(attention);
         int scratch = Math.Max(attention.ScratchLength, (_feedForwardRows + PackedMatrix.LargestTile) * 2 * PackedMatrix.PanelRows);
+        int matrixScratch = model.Layers.SelectMany(layer => layer.Groups).Append(model.Output).Max(group => group.ScratchLength);
+        _matrixScratch = [.. Enumerable.Range(0, team.Size).Select(_ => new NativeBuffer<short>(matrixScratch))];
         _scratch = [.. Enumerable.Range(0, team.Size).Select(_ => new NativeBuffer<float>(scratch))];
     }
 
@@ -102,6 +105,7 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
 
     public void Execute(ComputeTeam team, int member)
     {
+        short* scratch = _matrixScratch[member].Pointer;
         EmbedRows(team);
         team.Barrier();
         for (int i = 0; i < _layers.Length; i++)
@@ -112,7 +116,7 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
             if (i == 0) NormalizeRows(team, layer.AttentionNorm, layer.QueryKeyValue);
             else AddAndNormalizeRows(team, new RowRange(0, _plan.RowCount), _model.Layers[_layers[i - 1]].FeedForwardPostNorm, layer.AttentionNorm, layer.QueryKeyValue);
             team.Barrier();
-            layer.QueryKeyValue.Multiply(team, Inputs(layer.QueryKeyValue, _plan.RowCount), _work.Projection);
+            layer.QueryKeyValue.Multiply(team, Inputs(layer.QueryKeyValue, _plan.RowCount), _work.Projection, scratch);
             team.Barrier();
             StoreKeysAndValues(team, index, layer);
             team.Barrier();
@@ -123,7 +127,7 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
                 QuantizeRows(team, layer.AttentionOutput, _work.Input, _plan.RowCount);
                 team.Barrier();
             }
-            layer.AttentionOutput.Multiply(team, Inputs(layer.AttentionOutput, _plan.RowCount), _work.Delta);
+            layer.AttentionOutput.Multiply(team, Inputs(layer.AttentionOutput, _plan.RowCount), _work.Delta, scratch);
             team.Barrier();
             for (int part = 0, parts = (_plan.RowCount + _feedForwardRows - 1) / _feedForwardRows; part < parts; part++)
             {
@@ -138,7 +142,7 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
             ConsumeStates(team);
             return;
         }
-        _model.Output.Multiply(team, Inputs(_model.Output, _plan.OutputCount), _work.Logits);
+        _model.Output.Multiply(team, Inputs(_model.Output, _plan.OutputCount), _work.Logits, scratch);
         team.Barrier();
         foreach (int output in team.Share(_plan.OutputCount))
             ConsumeLogits(member, output);
@@ -150,6 +154,7 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
         _work.Dispose();
         _attentionPlan.Dispose();
         foreach (NativeBuffer<float> scratch in _scratch) scratch.Dispose();
+        foreach (NativeBuffer<short> scratch in _matrixScratch) scratch.Dispose();
     }
 
     private void Run(PassPlan plan, CancellationToken cancellationToken)
@@ -182,24 +187,25 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
         AddAndNormalizeRows(team, rows, layer.AttentionPostNorm, layer.FeedForwardNorm, layer.GateUp);
         team.Barrier();
         ActivationRows input = Inputs(layer.GateUp, rows.Count);
+        short* scratch = _matrixScratch[member].Pointer;
         if (rows.Count > PackedMatrix.LargestTile)
         {
-            GatePanels(team, layer, input, _scratch[member].Pointer);
+            GatePanels(team, member, layer, input);
             team.Barrier();
             if (layer.Down.NeedsCodes || layer.Down.NeedsBlocks)
             {
                 QuantizeRows(team, layer.Down, _work.Projection, rows.Count);
                 team.Barrier();
             }
-            layer.Down.Multiply(team, Inputs(layer.Down, rows.Count, _work.Projection), Delta(rows.First));
+            layer.Down.Multiply(team, Inputs(layer.Down, rows.Count, _work.Projection), Delta(rows.First), scratch);
         }
         else
         {
-            layer.GateUp.Multiply(team, input, _work.Projection);
+            layer.GateUp.Multiply(team, input, _work.Projection, scratch);
             team.Barrier();
             GateRows(team, rows.Count, layer);
             team.Barrier();
-            layer.Down.Multiply(team, Inputs(layer.Down, rows.Count), Delta(rows.First));
+            layer.Down.Multiply(team, Inputs(layer.Down, rows.Count), Delta(rows.First), scratch);
         }
         team.Barrier();
     }
@@ -302,12 +308,13 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
     /// Computes panels of gates and what they are multiplied with, and multiplies them at once: with many rows they would leave the cache before all are
     /// there. What comes out takes the place that <see cref="GateRows"/> would have read, since others still read the input.
     /// </summary>
-    private void GatePanels(ComputeTeam team, LayerWeights layer, in ActivationRows input, float* products)
+    private void GatePanels(ComputeTeam team, int member, LayerWeights layer, in ActivationRows input)
     {
         const int Panel = PackedMatrix.PanelRows;
+        float* products = _scratch[member].Pointer;
         foreach (int panel in team.Share(layer.Down.InputStride / Panel))
         {
-            layer.GateUp.MultiplyPair(panel, input, products, panel + team.Size);
+            layer.GateUp.MultiplyPair(panel, input, products, _matrixScratch[member].Pointer, panel + team.Size);
             _kernels.Gate(_model.GateActivation, products, products + Panel, 2 * Panel, _work.Projection + panel * Panel, layer.Down.InputStride, input.Count, Panel);
         }
     }

@@ -18,8 +18,11 @@ internal sealed record LayerWeights(
     MatrixGroup AttentionOutput, NativeBuffer<float>? AttentionPostNorm,
     NativeBuffer<float> FeedForwardNorm, MatrixGroup GateUp, MatrixGroup Down, NativeBuffer<float>? FeedForwardPostNorm, AttentionRule Attention) : IDisposable
 {
+    /// <summary>All matrices.</summary>
+    public IEnumerable<MatrixGroup> Groups => [QueryKeyValue, AttentionOutput, GateUp, Down];
+
     /// <summary>Names the kernels that it is computed with: equal for layers of equally stored weights.</summary>
-    public string Kind => string.Join('|', QueryKeyValue.Kind, AttentionOutput.Kind, GateUp.Kind, Down.Kind);
+    public string Kind => string.Join('|', Groups.Select(group => group.Kind));
 
     /// <summary>Reads a layer.</summary>
     /// <param name="reader">The file.</param>

@@ -35,6 +35,9 @@ internal sealed unsafe class MatrixGroup : IDisposable
     /// <summary>Elements of an activation, padded.</summary>
     public int InputStride => Padding.Pad(_parts[0].Columns);
 
+    /// <summary>16-bit numbers of scratch that multiplying needs.</summary>
+    public int ScratchLength => _parts.Max(part => part.ScratchLength);
+
     /// <summary>Bytes of the packed weights.</summary>
     public long Bytes => _parts.Sum(part => part.Bytes);
 
@@ -48,7 +51,8 @@ internal sealed unsafe class MatrixGroup : IDisposable
     /// <param name="team">The team.</param>
     /// <param name="input">The activations.</param>
     /// <param name="output">Takes a row of <see cref="OutputStride"/> per activation.</param>
-    public void Multiply(ComputeTeam team, in ActivationRows input, float* output)
+    /// <param name="scratch">Memory of the member's own, for <see cref="ScratchLength"/> numbers.</param>
+    public void Multiply(ComputeTeam team, in ActivationRows input, float* output, short* scratch)
     {
         int grain = Math.Clamp(_panels / (SharesPerMember * team.Size), 1, MostPanelsAtOnce);
         while (team.TryTake(_panels, grain, out int first, out int end))
@@ -58,7 +62,7 @@ internal sealed unsafe class MatrixGroup : IDisposable
             for (int i = 0; i < _parts.Length; i++)
             {
                 int start = _firstPanels[i], from = Math.Max(first, start), to = Math.Min(end, start + _parts[i].PanelCount);
-                if (from < to) _parts[i].Multiply(input, output + from * PackedMatrix.PanelRows, OutputStride, from - start, to - start, next);
+                if (from < to) _parts[i].Multiply(input, output + from * PackedMatrix.PanelRows, OutputStride, from - start, to - start, scratch, next);
             }
         }
     }
@@ -67,12 +71,13 @@ internal sealed unsafe class MatrixGroup : IDisposable
     /// <param name="panel">Which panel.</param>
     /// <param name="input">The activations.</param>
     /// <param name="output">Takes for each activation the products of the first, then those of the second.</param>
+    /// <param name="scratch">Memory of the member's own, for <see cref="ScratchLength"/> numbers.</param>
     /// <param name="nextPanel">The panel that the caller will probably multiply next.</param>
-    public void MultiplyPair(int panel, in ActivationRows input, float* output, int nextPanel)
+    public void MultiplyPair(int panel, in ActivationRows input, float* output, short* scratch, int nextPanel)
     {
         const int Stride = 2 * PackedMatrix.PanelRows;
-        _parts[0].Multiply(input, output, Stride, panel, panel + 1, _parts[1].PanelAt(panel));
-        _parts[1].Multiply(input, output + PackedMatrix.PanelRows, Stride, panel, panel + 1, _parts[0].PanelAt(nextPanel), isExpected: true);
+        _parts[0].Multiply(input, output, Stride, panel, panel + 1, scratch, _parts[1].PanelAt(panel));
+        _parts[1].Multiply(input, output + PackedMatrix.PanelRows, Stride, panel, panel + 1, scratch, _parts[0].PanelAt(nextPanel), isExpected: true);
     }
 
     public void Dispose()

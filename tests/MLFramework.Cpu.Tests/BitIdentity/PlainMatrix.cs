@@ -48,7 +48,7 @@ internal sealed unsafe class PlainMatrix : PackedMatrix
 
     public override void ReadRow(int row, Span<float> weights) => _rows[row].CopyTo(weights);
 
-    protected override void MultiplyTiles(int panel, in ActivationRows input, TileRun run, float* output, int outputStride, in PanelWalk walk)
+    protected override void MultiplyTiles(int panel, in ActivationRows input, TileRun run, float* output, int outputStride, in PanelWalk walk, short* scratch)
     {
         for (int i = 0; i < run.Count * run.Tokens; i++)
         {
