@@ -25,7 +25,7 @@ internal interface IHiddenStateConsumer
 internal readonly record struct RowRange(int First, int Count);
 
 /// <summary>Computes one forward pass over the rows of a plan: all members of a team walk through the phases together, with a barrier after each.</summary>
-internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
+internal sealed unsafe partial class ForwardPass : ITeamJob, IDisposable
 {
     /// <summary>
     /// Bytes of weights times rows, and multiplications of attention, below which one thread computes alone: about half a millisecond, in which dozens of
@@ -33,7 +33,7 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
     /// </summary>
     public const long LeastSharedWork = 16 << 20;
 
-    /// <summary>Bytes of gates and of what they are multiplied with that are computed before they are used: more would leave the cache and come back.</summary>
+    /// <summary>Bytes of gated activations that are computed before they are used: more would leave the cache and come back.</summary>
     private const int FeedForwardBytes = 1 << 20;
 
     /// <summary>How many times a member should find rows to take in a phase, so that none waits long for another.</summary>
@@ -166,21 +166,6 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
         (work < _leastSharedWork ? _alone : _team).Run(this);
     }
 
-    private void EmbedRows(ComputeTeam team)
-    {
-        foreach (int row in Rows(team, _plan.RowCount))
-        {
-            PlannedRow planned = _plan.Row(row);
-            float* residual = Residual(row);
-            new Span<float>(residual, _work.ResidualStride).Clear();
-            _model.Embed(planned.Token, new Span<float>(residual, _sizes.EmbeddingLength));
-            if (_sizes.EmbeddingScale != 1) _kernels.Scale(residual, _sizes.EmbeddingScale, _work.ResidualStride);
-            _model.Rotary.Write(planned.Position, new Span<float>(Angles(_work.Angles, row), _sizes.RotaryLength));
-            _model.LocalRotary?.Write(planned.Position, new Span<float>(Angles(_work.LocalAngles, row), _sizes.RotaryLength));
-            _work.IsFinite[row] = true;
-        }
-    }
-
     /// <summary>The second half of a layer, for some of the rows: as many as leave their widest activations in the cache.</summary>
     private void FeedForward(ComputeTeam team, int member, LayerWeights layer, RowRange rows)
     {
@@ -208,64 +193,6 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
             layer.Down.Multiply(team, Inputs(layer.Down, rows.Count), Delta(rows.First), scratch);
         }
         team.Barrier();
-    }
-
-    private void NormalizeRows(ComputeTeam team, NativeBuffer<float> norm, MatrixGroup next)
-    {
-        foreach (int row in Rows(team, _plan.RowCount)) Normalize(row, row, norm, next);
-    }
-
-    /// <summary>Adds what the last phase computed to the residual stream, and normalizes that for the next, whose input begins with the first of the rows.</summary>
-    private void AddAndNormalizeRows(ComputeTeam team, RowRange rows, NativeBuffer<float>? postNorm, NativeBuffer<float> norm, MatrixGroup next)
-    {
-        foreach (int index in Rows(team, rows.Count))
-        {
-            AddDelta(rows.First + index, postNorm);
-            Normalize(rows.First + index, index, norm, next);
-        }
-    }
-
-    /// <summary>As <see cref="AddAndNormalizeRows"/>, for the rows whose logits are wanted; their input stands in the order of the outputs.</summary>
-    private void FinishRows(ComputeTeam team)
-    {
-        foreach (int output in team.Share(_plan.OutputCount))
-        {
-            int row = _plan.OutputRow(output);
-            AddDelta(row, _model.Layers[_layers[^1]].FeedForwardPostNorm);
-            Normalize(row, output, _model.OutputNorm, _model.Output);
-        }
-    }
-
-    private void AddDelta(int row, NativeBuffer<float>? postNorm)
-    {
-        if (postNorm is not null) _work.IsFinite[row] &= _kernels.RmsNorm(Delta(row), postNorm.Pointer, Delta(row), _sizes.EmbeddingLength, _sizes.NormEpsilon);
-        _kernels.Add(Residual(row), Delta(row), _work.ResidualStride);
-    }
-
-    private void Normalize(int row, int inputRow, NativeBuffer<float> norm, MatrixGroup next)
-    {
-        _work.IsFinite[row] &= _kernels.RmsNorm(Residual(row), norm.Pointer, Input(next, inputRow), _sizes.EmbeddingLength, _sizes.NormEpsilon);
-        Quantize(next, _work.Input, inputRow);
-    }
-
-    private void StoreKeysAndValues(ComputeTeam team, int index, LayerWeights layer)
-    {
-        MatrixGroup group = layer.QueryKeyValue;
-        int keys = group.Offset(1), values = group.Offset(2), head = _sizes.HeadLength;
-        float* rotaryAngles = _model.LocalRotary is not null && _sizes.Window(index) is not null ? _work.LocalAngles : _work.Angles;
-        foreach (int row in Rows(team, _plan.RowCount))
-        {
-            PlannedRow planned = _plan.Row(row);
-            float* projection = _work.Projection + (long)row * group.OutputStride, angles = Angles(rotaryAngles, row);
-            int block = BlockOf(row), next = BlockOf(Math.Min(row + 1, _plan.RowCount - 1));
-            if (next != block) _attention.ExpectStore(index, next);
-            if (layer.QueryKeyValueBias is { } bias) _kernels.Add(projection, bias.Pointer, group.OutputStride);
-            if (layer.QueryNorm is { } queryNorm) _work.IsFinite[row] &= RowKernels.NormalizeHeads(projection, queryNorm.Pointer, _sizes.Heads, head, _sizes.NormEpsilon);
-            if (layer.KeyNorm is { } keyNorm) _work.IsFinite[row] &= RowKernels.NormalizeHeads(projection + keys, keyNorm.Pointer, _sizes.KVHeads, head, _sizes.NormEpsilon);
-            for (int i = 0; i < _sizes.Heads; i++) _kernels.Rotate(projection + i * head, angles, _sizes.RotaryLength);
-            for (int i = 0; i < _sizes.KVHeads; i++) _kernels.Rotate(projection + keys + i * head, angles, _sizes.RotaryLength);
-            _attention.Store(index, block, planned.Position % PagedAttention.BlockLength, projection + keys, projection + values);
-        }
     }
 
     private void Attend(ComputeTeam team, int member, int index, LayerWeights layer)
@@ -299,11 +226,6 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
         _attentionPlan.Attend(item, index, kvHead, layer.Attention, run, scratch);
     }
 
-    private void QuantizeRows(ComputeTeam team, MatrixGroup next, float* values, int count)
-    {
-        foreach (int row in Rows(team, count)) Quantize(next, values, row);
-    }
-
     /// <summary>
     /// Computes panels of gates and what they are multiplied with, and multiplies them at once: with many rows they would leave the cache before all are
     /// there. What comes out takes the place that <see cref="GateRows"/> would have read, since others still read the input.
@@ -316,17 +238,6 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
         {
             layer.GateUp.MultiplyPair(panel, input, products, _matrixScratch[member].Pointer, panel + team.Size);
             _kernels.Gate(_model.GateActivation, products, products + Panel, 2 * Panel, _work.Projection + panel * Panel, layer.Down.InputStride, input.Count, Panel);
-        }
-    }
-
-    private void GateRows(ComputeTeam team, int count, LayerWeights layer)
-    {
-        int up = layer.GateUp.Offset(1);
-        foreach (int row in Rows(team, count))
-        {
-            float* gate = _work.Projection + (long)row * layer.GateUp.OutputStride;
-            _kernels.Gate(_model.GateActivation, gate, gate + up, 0, Input(layer.Down, row), 0, rows: 1, layer.Down.InputStride);
-            Quantize(layer.Down, _work.Input, row);
         }
     }
 
@@ -343,35 +254,10 @@ internal sealed unsafe class ForwardPass : ITeamJob, IDisposable
         _consumer!.Consume(member, output, new Span<float>(logits, _sizes.VocabularySize));
     }
 
-    private void Quantize(MatrixGroup next, float* values, int row)
-    {
-        long offset = (long)row * next.InputStride;
-        if (next.NeedsCodes) _kernels.Quantize(values + offset, _work.Codes + offset, _work.Scales + offset / Padding.Unit, next.InputStride);
-        if (next.NeedsBlocks) ActivationQuantizer.Quantize(values + offset, _work.Blocks + offset / ActivationBlock.Length, next.InputStride);
-    }
-
-    /// <summary>Rows for a member of the team: some at a time, and of a block of keys and values all, or members would write to the same cache lines.</summary>
-    private static ItemShares Rows(ComputeTeam team, int count) => team.Share(count, Math.Clamp(count / (RowSharesPerMember * team.Size), 1, PagedAttention.BlockLength));
-
     /// <summary>Where a part of the rows begins: at whole tiles.</summary>
     private int PartStart(int part, int parts) => part == parts ? _plan.RowCount : (int)((long)_plan.RowCount * part / parts / PackedMatrix.LargestTile * PackedMatrix.LargestTile);
 
     private ActivationRows Inputs(MatrixGroup group, int count) => Inputs(group, count, _work.Input);
 
     private ActivationRows Inputs(MatrixGroup group, int count, float* values) => new(values, _work.Codes, _work.Scales, _work.Blocks, count, group.InputStride);
-
-    /// <summary>The block of keys and values that a row's belong to.</summary>
-    private int BlockOf(int row)
-    {
-        PlannedRow planned = _plan.Row(row);
-        return _plan.Blocks(planned)[planned.Position / PagedAttention.BlockLength];
-    }
-
-    private float* Angles(float* ofAllRows, int row) => ofAllRows + (long)row * _sizes.RotaryLength;
-
-    private float* Residual(int row) => _work.Residual + (long)row * _work.ResidualStride;
-
-    private float* Delta(int row) => _work.Delta + (long)row * _work.ResidualStride;
-
-    private float* Input(MatrixGroup next, int row) => _work.Input + (long)row * next.InputStride;
 }
