@@ -181,18 +181,21 @@ internal sealed unsafe class TiledAttention<TElement, TSimd, TFloats, TInts, TSh
     private void Weigh(in AttentionRule rule, in QueryRun run, int chunk, int start, int end, float* scores, PartialSums sums, float* factors, int rows)
     {
         float scoreFactor = rule.SoftCap is null ? TElement.ScoreFactor : 1;
-        for (int row = 0; row < rows; row++)
+        int groupSize = Shape.GroupSize;
+        for (int i = 0, row = 0; i < run.Count; i++)
         {
-            int position = run.Position + row / Shape.GroupSize;
-            float* rowScores = scores + row * Stride;
-            if (rule.SoftCap is { } cap) Cap(rowScores, start, end, TElement.ScoreFactor, (float)(cap * Log2E));
-            int firstSeen = Math.Clamp(rule.FirstSeen(position) - chunk, start, end), seen = Math.Clamp(position + 1 - chunk, start, end);
-            // Whatever stale blocks hold after the last position is overwritten here.
-            if (firstSeen > start) new Span<float>(rowScores + start, firstSeen - start).Fill(float.NegativeInfinity);
-            if (seen < end) new Span<float>(rowScores + seen, end - seen).Fill(float.NegativeInfinity);
-            float largest = Math.Max(sums.Largest[row], Softmax.Largest<TSimd, TFloats, TInts, TShorts>(rowScores, start, end) * scoreFactor);
-            factors[row] = sums.Largest[row] - largest;
-            sums.Largest[row] = largest;
+            int firstSeen = Math.Clamp(rule.FirstSeen(run.Position + i) - chunk, start, end), seen = Math.Clamp(run.Position + i + 1 - chunk, start, end);
+            for (int head = 0; head < groupSize; head++, row++)
+            {
+                float* rowScores = scores + row * Stride;
+                if (rule.SoftCap is { } cap) Cap(rowScores, start, end, TElement.ScoreFactor, (float)(cap * Log2E));
+                // Whatever stale blocks hold after the last position is overwritten here.
+                if (firstSeen > start) new Span<float>(rowScores + start, firstSeen - start).Fill(float.NegativeInfinity);
+                if (seen < end) new Span<float>(rowScores + seen, end - seen).Fill(float.NegativeInfinity);
+                float largest = Math.Max(sums.Largest[row], Softmax.Largest<TSimd, TFloats, TInts, TShorts>(rowScores, start, end) * scoreFactor);
+                factors[row] = sums.Largest[row] - largest;
+                sums.Largest[row] = largest;
+            }
         }
         for (int row = 0; row < rows; row += TSimd.Lanes) TSimd.Store(Softmax.Exp2<TSimd, TFloats, TInts, TShorts>(TSimd.Load(factors + row)), factors + row);
         for (int row = 0; row < rows; row++)
