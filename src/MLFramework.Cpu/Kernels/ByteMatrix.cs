@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Runtime.CompilerServices;
 
 namespace MLFramework.Cpu;
 
@@ -12,7 +13,7 @@ internal sealed unsafe class ByteMatrix<TSimd, TFloats, TInts, TShorts> : Packed
     where TInts : struct
     where TShorts : struct
 {
-    private const int BlockLength = Padding.Unit, CodeBytes = PanelRows * BlockLength, BlockBytes = CodeBytes + PanelRows * sizeof(ushort), CacheLine = 64;
+    private const int BlockLength = Padding.Unit, CodeBytes = PanelRows * BlockLength, BlockBytes = CodeBytes + PanelRows * sizeof(ushort);
 
     /// <summary>Tiles from which on a panel's weights are widened once instead of by each: with fewer, reading and writing them again costs what it saves.</summary>
     private const int LeastTilesToWiden = 12;
@@ -66,10 +67,7 @@ internal sealed unsafe class ByteMatrix<TSimd, TFloats, TInts, TShorts> : Packed
         int lane = row % PanelRows;
         for (int block = 0; block < Columns / BlockLength; block++)
         {
-            byte* source = Panel(row / PanelRows) + (long)block * BlockBytes, group = source + lane / TSimd.Lanes * GroupBytes, pairs = group + lane % TSimd.Lanes * 2;
-            // A row is spread over many cache lines, which otherwise would be waited for one by one.
-            for (int line = 0; line < GroupBytes; line += CacheLine) TSimd.Prefetch(group + 2 * BlockBytes + line);
-            TSimd.Prefetch(source + 2 * BlockBytes + CodeBytes);
+            byte* source = Panel(row / PanelRows) + (long)block * BlockBytes, pairs = source + lane / TSimd.Lanes * GroupBytes + lane % TSimd.Lanes * 2;
             float scale = (float)((Half*)(source + CodeBytes))[lane] * _factors[row / PanelRows];
             Span<float> ofBlock = weights.Slice(block * BlockLength, BlockLength);
             for (int i = 0; i < BlockLength; i += 2, pairs += 2 * TSimd.Lanes) (ofBlock[i], ofBlock[i + 1]) = ((sbyte)pairs[0] * scale, (sbyte)pairs[1] * scale);
@@ -78,13 +76,14 @@ internal sealed unsafe class ByteMatrix<TSimd, TFloats, TInts, TShorts> : Packed
 
     protected override void MultiplyTiles(int panel, in ActivationRows input, TileRun run, float* output, int outputStride, in PanelWalk walk, short* scratch)
     {
+        byte* scales = Panel(panel) + CodeBytes;
         if (walk.Tiles < LeastTilesToWiden)
         {
-            Multiply<StoredBytes>(panel, Panel(panel), BlockBytes, input, run, output, outputStride, walk);
+            TileLoop.Run(new Product<StoredBytes>(Panel(panel), BlockBytes, scales, _factors[panel], Columns / BlockLength, input, output, outputStride), run, walk);
             return;
         }
         if (run.First == 0) Widen(panel, scratch);
-        Multiply<WidenedBytes>(panel, (byte*)scratch, CodeBytes * sizeof(short), input, run, output, outputStride, walk);
+        TileLoop.Run(new Product<WidenedBytes>((byte*)scratch, CodeBytes * sizeof(short), scales, _factors[panel], Columns / BlockLength, input, output, outputStride), run, walk);
     }
 
     /// <summary>Writes a panel's weights as 16-bit integers, in the same order.</summary>
@@ -95,41 +94,19 @@ internal sealed unsafe class ByteMatrix<TSimd, TFloats, TInts, TShorts> : Packed
             for (int i = 0; i < CodeBytes; i += 2 * TSimd.Lanes) TSimd.Store(TSimd.Widen(codes + i), widened + i);
     }
 
-    private void Multiply<TWeights>(int panel, byte* weights, long blockBytes, in ActivationRows input, TileRun run, float* output, int outputStride, in PanelWalk walk)
+    private readonly struct Product<TWeights>(byte* weights, long blockBytes, byte* scales, float factor, int blocks, ActivationRows input, float* output, int outputStride) : ITiledProduct
         where TWeights : struct, IByteWeights
     {
-        switch (run.Tokens)
-        {
-            case 1: Multiply<TWeights, Four, One>(panel, weights, blockBytes, input, run, output, outputStride, walk); break;
-            case 2: Multiply<TWeights, Four, Two>(panel, weights, blockBytes, input, run, output, outputStride, walk); break;
-            case 3: Multiply<TWeights, Two, Three>(panel, weights, blockBytes, input, run, output, outputStride, walk); break;
-            case 4: Multiply<TWeights, Two, Four>(panel, weights, blockBytes, input, run, output, outputStride, walk); break;
-            case 5: Multiply<TWeights, Two, Five>(panel, weights, blockBytes, input, run, output, outputStride, walk); break;
-            default: Multiply<TWeights, Two, Six>(panel, weights, blockBytes, input, run, output, outputStride, walk); break;
-        }
-    }
+        public static int Lanes => TSimd.Lanes;
 
-    private void Multiply<TWeights, TGroups, TTokens>(int panel, byte* weights, long blockBytes, in ActivationRows input, TileRun run, float* output, int outputStride, in PanelWalk walk)
-        where TWeights : struct, IByteWeights
-        where TGroups : struct, ITileSize
-        where TTokens : struct, ITileSize
-    {
-        if (TGroups.Value * TSimd.Lanes > PanelRows)
-        {
-            Multiply<TWeights, Two, TTokens>(panel, weights, blockBytes, input, run, output, outputStride, walk);
-            return;
-        }
-        int rows = TGroups.Value * TSimd.Lanes;
-        ushort* scales = (ushort*)(Panel(panel) + CodeBytes);
-        for (int row = 0; row < PanelRows; row += rows)
-        {
-            for (int tile = 0, first = run.First; tile < run.Count; tile++, first += TTokens.Value)
-            {
-                Lookahead ahead = walk.Of(run.FirstTile + tile, row / rows, PanelRows / rows);
-                ByteTile<TWeights, TSimd, TFloats, TInts, TShorts, TGroups, TTokens>.Multiply(
-                    weights + row * BlockLength * TWeights.Size, GroupBytes * TWeights.Size, scales + row, blockBytes, BlockBytes, input.Codes + (long)first * input.Stride, input.Stride,
-                    input.Scales + (long)first * (input.Stride / BlockLength), Columns / BlockLength, _factors[panel], output + (long)first * outputStride + row, outputStride, ahead.Address, ahead.Step);
-            }
-        }
+        public static bool HasFourByTwo => true;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void Multiply<TGroups, TTokens>(int row, int first, Lookahead ahead)
+            where TGroups : struct, ITileSize
+            where TTokens : struct, ITileSize =>
+            ByteTile<TWeights, TSimd, TFloats, TInts, TShorts, TGroups, TTokens>.Multiply(
+                weights + row * BlockLength * TWeights.Size, GroupBytes * TWeights.Size, (ushort*)scales + row, blockBytes, BlockBytes, input.Codes + (long)first * input.Stride, input.Stride,
+                input.Scales + (long)first * (input.Stride / BlockLength), blocks, factor, output + (long)first * outputStride + row, outputStride, ahead.Address, ahead.Step);
     }
 }

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Runtime.CompilerServices;
 
 namespace MLFramework.Cpu;
 
@@ -45,37 +46,20 @@ internal sealed unsafe class FloatMatrix<TWeights, TSimd, TFloats, TInts, TShort
         for (int column = 0; column < Columns; column++) weights[column] = TWeights.Read(source + (long)column * ColumnBytes);
     }
 
-    protected override void MultiplyTiles(int panel, in ActivationRows input, TileRun run, float* output, int outputStride, in PanelWalk walk, short* scratch)
-    {
-        switch (run.Tokens)
-        {
-            case 1: Multiply<Four, One>(panel, input, run, output, outputStride, walk); break;
-            case 2: Multiply<Four, Two>(panel, input, run, output, outputStride, walk); break;
-            case 3: Multiply<Two, Three>(panel, input, run, output, outputStride, walk); break;
-            case 4: Multiply<Two, Four>(panel, input, run, output, outputStride, walk); break;
-            case 5: Multiply<Two, Five>(panel, input, run, output, outputStride, walk); break;
-            default: Multiply<Two, Six>(panel, input, run, output, outputStride, walk); break;
-        }
-    }
+    protected override void MultiplyTiles(int panel, in ActivationRows input, TileRun run, float* output, int outputStride, in PanelWalk walk, short* scratch) =>
+        TileLoop.Run(new Product(Panel(panel), Columns, input, output, outputStride), run, walk);
 
-    private void Multiply<TGroups, TTokens>(int panel, in ActivationRows input, TileRun run, float* output, int outputStride, in PanelWalk walk)
-        where TGroups : struct, ITileSize
-        where TTokens : struct, ITileSize
+    private readonly struct Product(byte* weights, int columns, ActivationRows input, float* output, int outputStride) : ITiledProduct
     {
-        if (TGroups.Value * TSimd.Lanes > PanelRows)
-        {
-            Multiply<Two, TTokens>(panel, input, run, output, outputStride, walk);
-            return;
-        }
-        int rows = TGroups.Value * TSimd.Lanes;
-        for (int row = 0; row < PanelRows; row += rows)
-        {
-            for (int tile = 0, first = run.First; tile < run.Count; tile++, first += TTokens.Value)
-            {
-                Lookahead ahead = walk.Of(run.FirstTile + tile, row / rows, PanelRows / rows);
-                FloatWeightTile<TWeights, TSimd, TFloats, TInts, TShorts, TGroups, TTokens>.Multiply(
-                    Panel(panel) + row * TWeights.Size, ColumnBytes, input.Values + (long)first * input.Stride, input.Stride, Columns, output + (long)first * outputStride + row, outputStride, ahead.Address, ahead.Step);
-            }
-        }
+        public static int Lanes => TSimd.Lanes;
+
+        public static bool HasFourByTwo => true;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void Multiply<TGroups, TTokens>(int row, int first, Lookahead ahead)
+            where TGroups : struct, ITileSize
+            where TTokens : struct, ITileSize =>
+            FloatWeightTile<TWeights, TSimd, TFloats, TInts, TShorts, TGroups, TTokens>.Multiply(
+                weights + row * TWeights.Size, ColumnBytes, input.Values + (long)first * input.Stride, input.Stride, columns, output + (long)first * outputStride + row, outputStride, ahead.Address, ahead.Step);
     }
 }

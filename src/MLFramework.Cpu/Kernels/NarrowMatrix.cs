@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace MLFramework.Cpu;
@@ -72,41 +73,8 @@ internal sealed unsafe class NarrowMatrix<TBlocks, TSimd, TFloats, TInts, TShort
         }
     }
 
-    protected override void MultiplyTiles(int panel, in ActivationRows input, TileRun run, float* output, int outputStride, in PanelWalk walk, short* scratch)
-    {
-        switch (run.Tokens)
-        {
-            case 1: Multiply<Four, One>(panel, input, run, output, outputStride, walk); break;
-            case 2: Multiply<Two, Two>(panel, input, run, output, outputStride, walk); break;
-            case 3: Multiply<Two, Three>(panel, input, run, output, outputStride, walk); break;
-            case 4: Multiply<Two, Four>(panel, input, run, output, outputStride, walk); break;
-            case 5: Multiply<Two, Five>(panel, input, run, output, outputStride, walk); break;
-            case 6: Multiply<Two, Six>(panel, input, run, output, outputStride, walk); break;
-            case 7: Multiply<Two, Seven>(panel, input, run, output, outputStride, walk); break;
-            default: Multiply<Two, Eight>(panel, input, run, output, outputStride, walk); break;
-        }
-    }
-
-    private void Multiply<TGroups, TTokens>(int panel, in ActivationRows input, TileRun run, float* output, int outputStride, in PanelWalk walk)
-        where TGroups : struct, ITileSize
-        where TTokens : struct, ITileSize
-    {
-        if (TGroups.Value * TSimd.Lanes > PanelRows)
-        {
-            Multiply<Two, TTokens>(panel, input, run, output, outputStride, walk);
-            return;
-        }
-        int rows = TGroups.Value * TSimd.Lanes;
-        for (int row = 0; row < PanelRows; row += rows)
-        {
-            for (int tile = 0, first = run.First; tile < run.Count; tile++, first += TTokens.Value)
-            {
-                Lookahead ahead = walk.Of(run.FirstTile + tile, row / rows, PanelRows / rows);
-                NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts, TGroups, TTokens>.Multiply(
-                    Panel(panel), row, Columns / SuperLength, _factors[panel], input.Blocks + (long)first * (input.Stride / BlockLength), input.Stride / BlockLength, output + (long)first * outputStride + row, outputStride, ahead.Address, ahead.Step);
-            }
-        }
-    }
+    protected override void MultiplyTiles(int panel, in ActivationRows input, TileRun run, float* output, int outputStride, in PanelWalk walk, short* scratch) =>
+        TileLoop.Run(new Product(Panel(panel), Columns / SuperLength, _factors[panel], input, output, outputStride), run, walk);
 
     /// <summary>Puts a row's codes and factors into a super-block.</summary>
     private static void Pack(byte* target, int lane, ReadOnlySpan<byte> codes, ReadOnlySpan<byte> factors)
@@ -151,4 +119,18 @@ internal sealed unsafe class NarrowMatrix<TBlocks, TSimd, TFloats, TInts, TShort
 
     /// <summary>A row's quad in one of the vectors of its group.</summary>
     private static uint* Quad(byte* group, int vector, int lane) => (uint*)group + vector * TSimd.Lanes + lane % TSimd.Lanes;
+
+    private readonly struct Product(byte* weights, int supers, float factor, ActivationRows input, float* output, int outputStride) : ITiledProduct
+    {
+        public static int Lanes => TSimd.Lanes;
+
+        public static bool HasFourByTwo => false;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void Multiply<TGroups, TTokens>(int row, int first, Lookahead ahead)
+            where TGroups : struct, ITileSize
+            where TTokens : struct, ITileSize =>
+            NarrowTile<TBlocks, TSimd, TFloats, TInts, TShorts, TGroups, TTokens>.Multiply(
+                weights, row, supers, factor, input.Blocks + (long)first * (input.Stride / BlockLength), input.Stride / BlockLength, output + (long)first * outputStride + row, outputStride, ahead.Address, ahead.Step);
+    }
 }

@@ -73,11 +73,6 @@ internal abstract unsafe class PagedAttention : IDisposable
     /// <summary>Elements that a head takes in a panel: the next multiple of 16.</summary>
     public static int PaddedLength(int headLength) => (headLength + 15) / 16 * 16;
 
-    /// <summary>Asks for the cache lines that storing to a block will change: a key's elements lie each in another.</summary>
-    /// <param name="layer">Layer.</param>
-    /// <param name="block">Block.</param>
-    public abstract void ExpectStore(int layer, int block);
-
     /// <summary>Stores the keys and values of one position.</summary>
     /// <param name="layer">Layer.</param>
     /// <param name="block">Block.</param>

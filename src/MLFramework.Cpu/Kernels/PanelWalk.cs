@@ -29,7 +29,7 @@ internal readonly unsafe struct PanelWalk
     private const int NearBytes = 4608;
 
     private readonly byte* _panel, _next;
-    private readonly int _steps, _lines, _tiles;
+    private readonly int _steps, _lines;
     private readonly bool _isCold;
 
     /// <param name="panel">The panel.</param>
@@ -44,13 +44,13 @@ internal readonly unsafe struct PanelWalk
         _steps = steps;
         _lines = (int)((panelBytes / steps + CacheLine - 1) / CacheLine);
         _next = next;
-        _tiles = tiles;
+        Tiles = tiles;
         // A single tile streams from panel to panel.
         _isCold = isFirst || tiles == 1;
     }
 
     /// <summary>Tiles that the panel is multiplied with.</summary>
-    public int Tiles => _tiles;
+    public int Tiles { get; }
 
     /// <summary>What a tile asks for.</summary>
     /// <param name="tile">Which of the tiles.</param>
@@ -58,13 +58,13 @@ internal readonly unsafe struct PanelWalk
     /// <param name="passes">Number of passes.</param>
     public Lookahead Of(int tile, int pass, int passes)
     {
-        int unit = pass * _tiles + tile, units = passes * _tiles;
+        int unit = pass * Tiles + tile, units = passes * Tiles;
         if (_isCold)
         {
             if (unit == 0) return new Lookahead(_panel + NearBytes, _lines * CacheLine);
             (unit, units) = (unit - 1, units - 1);
         }
-        if (_next == null || _tiles == 1 || unit >= _lines) return default;
+        if (_next == null || Tiles == 1 || unit >= _lines) return default;
         int sharers = Math.Min(units, _lines), share = (_lines + sharers - 1) / sharers * CacheLine;
         return new Lookahead(_next + (long)unit * share * _steps, share);
     }

@@ -30,7 +30,7 @@ internal sealed unsafe class TiledAttention<TElement, TSimd, TFloats, TInts, TSh
     where TInts : struct
     where TShorts : struct
 {
-    private const int Stride = TiledAttention.RowStride, MostBlocks = Stride / BlockLength, LogLanes = 16, CacheLine = 64;
+    private const int Stride = TiledAttention.RowStride, MostBlocks = Stride / BlockLength, LogLanes = 16;
 
     private readonly int _length, _padded, _mostRows;
     private readonly ReductionGrid _grid;
@@ -51,12 +51,6 @@ internal sealed unsafe class TiledAttention<TElement, TSimd, TFloats, TInts, TSh
     public override int SpanLength => _grid.SpanLength;
 
     public override int ScratchLength => _mostRows * (_length + 2 * Stride + 1) + 2 * PartialSums.Length(_mostRows, _padded);
-
-    public override void ExpectStore(int layer, int block)
-    {
-        byte* keys = Keys(layer, block, 0);
-        for (long line = 0; line < PanelBytes * Shape.KVHeads; line += CacheLine) TSimd.Prefetch(keys + line);
-    }
 
     public override void Store(int layer, int block, int offset, float* keys, float* values)
     {
@@ -139,8 +133,9 @@ internal sealed unsafe class TiledAttention<TElement, TSimd, TFloats, TInts, TSh
         for (int i = 0; i < run.Count; i++, queries += groupLength)
         {
             float* source = run.Queries + i * run.QueryStride;
-            // A vector may reach beyond the group: into memory that is there, and what it writes there is overwritten or not read.
-            for (int e = 0; e < groupLength; e += TSimd.Lanes) TSimd.Store(TSimd.Multiply(TSimd.Load(source + e), factor), queries + e);
+            int e = 0;
+            for (; e + TSimd.Lanes <= groupLength; e += TSimd.Lanes) TSimd.Store(TSimd.Multiply(TSimd.Load(source + e), factor), queries + e);
+            for (; e < groupLength; e++) queries[e] = source[e] * TSimd.First(factor);
         }
     }
 

@@ -81,6 +81,10 @@ internal static class VectorMath
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<int> ToInt32(Vector256<float> x) => (x + Vector256.Create(RoundingShift)).AsInt32() - Vector256.Create(RoundingShift).AsInt32();
 
+    /// <inheritdoc cref="ToInt32(Vector256{float})"/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<int> ToInt32(Vector128<float> x) => (x + Vector128.Create(RoundingShift)).AsInt32() - Vector128.Create(RoundingShift).AsInt32();
+
     /// <summary>Sum of the elements as a tree of halves.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(Vector256<float> x)

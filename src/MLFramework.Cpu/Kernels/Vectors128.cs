@@ -61,7 +61,7 @@ internal readonly unsafe struct Vectors128 : ISimdVectors<Vector128<float>, Vect
 
     public static Vector128<float> ToFloats(Vector128<int> values) => Vector128.ConvertToSingle(values);
 
-    public static void StoreRounded(Vector128<float> a, Vector128<float> b, short* destination) => Vector128.Narrow(ToInt32(a), ToInt32(b)).Store(destination);
+    public static void StoreRounded(Vector128<float> a, Vector128<float> b, short* destination) => Vector128.Narrow(VectorMath.ToInt32(a), VectorMath.ToInt32(b)).Store(destination);
 
     public static Vector128<short> Widen(sbyte* source) => Vector128.WidenLower(Vector128.CreateScalarUnsafe(*(long*)source).AsSByte());
 
@@ -94,6 +94,4 @@ internal readonly unsafe struct Vectors128 : ISimdVectors<Vector128<float>, Vect
     public static void Prefetch(byte* address)
     {
     }
-
-    private static Vector128<int> ToInt32(Vector128<float> x) => (x + Vector128.Create(VectorMath.RoundingShift)).AsInt32() - Vector128.Create(VectorMath.RoundingShift).AsInt32();
 }

@@ -65,20 +65,22 @@ internal sealed unsafe partial class ForwardPass
         {
             PlannedRow planned = _plan.Row(row);
             float* projection = _work.Projection + (long)row * group.OutputStride, angles = Angles(rotaryAngles, row);
-            int block = BlockOf(row), next = BlockOf(Math.Min(row + 1, _plan.RowCount - 1));
-            if (next != block) _attention.ExpectStore(index, next);
             if (layer.QueryKeyValueBias is { } bias) _kernels.Add(projection, bias.Pointer, group.OutputStride);
             if (layer.QueryNorm is { } queryNorm) _work.IsFinite[row] &= RowKernels.NormalizeHeads(projection, queryNorm.Pointer, _sizes.Heads, head, _sizes.NormEpsilon);
             if (layer.KeyNorm is { } keyNorm) _work.IsFinite[row] &= RowKernels.NormalizeHeads(projection + keys, keyNorm.Pointer, _sizes.KVHeads, head, _sizes.NormEpsilon);
             for (int i = 0; i < _sizes.Heads; i++) _kernels.Rotate(projection + i * head, angles, _sizes.RotaryLength);
             for (int i = 0; i < _sizes.KVHeads; i++) _kernels.Rotate(projection + keys + i * head, angles, _sizes.RotaryLength);
+            int block = _plan.Blocks(planned)[planned.Position / PagedAttention.BlockLength];
             _attention.Store(index, block, planned.Position % PagedAttention.BlockLength, projection + keys, projection + values);
         }
     }
 
+    /// <summary>A phase of its own, with its barrier, where the next matrices want integers; none where they want floats.</summary>
     private void QuantizeRows(ComputeTeam team, MatrixGroup next, float* values, int count)
     {
+        if (!next.NeedsCodes && !next.NeedsBlocks) return;
         foreach (int row in Rows(team, count)) Quantize(next, values, row);
+        team.Barrier();
     }
 
     private void GateRows(ComputeTeam team, int count, LayerWeights layer)
@@ -101,13 +103,6 @@ internal sealed unsafe partial class ForwardPass
 
     /// <summary>Rows for a member of the team: some at a time, and of a block of keys and values all, or members would write to the same cache lines.</summary>
     private static ItemShares Rows(ComputeTeam team, int count) => team.Share(count, Math.Clamp(count / (RowSharesPerMember * team.Size), 1, PagedAttention.BlockLength));
-
-    /// <summary>The block of keys and values that a row's belong to.</summary>
-    private int BlockOf(int row)
-    {
-        PlannedRow planned = _plan.Row(row);
-        return _plan.Blocks(planned)[planned.Position / PagedAttention.BlockLength];
-    }
 
     private float* Angles(float* ofAllRows, int row) => ofAllRows + (long)row * _sizes.RotaryLength;
 

@@ -122,11 +122,7 @@ internal sealed unsafe partial class ForwardPass : ITeamJob, IDisposable
             team.Barrier();
             Attend(team, member, index, layer);
             team.Barrier();
-            if (layer.AttentionOutput.NeedsCodes || layer.AttentionOutput.NeedsBlocks)
-            {
-                QuantizeRows(team, layer.AttentionOutput, _work.Input, _plan.RowCount);
-                team.Barrier();
-            }
+            QuantizeRows(team, layer.AttentionOutput, _work.Input, _plan.RowCount);
             layer.AttentionOutput.Multiply(team, Inputs(layer.AttentionOutput, _plan.RowCount), _work.Delta, scratch);
             team.Barrier();
             for (int part = 0, parts = (_plan.RowCount + _feedForwardRows - 1) / _feedForwardRows; part < parts; part++)
@@ -144,8 +140,7 @@ internal sealed unsafe partial class ForwardPass : ITeamJob, IDisposable
         }
         _model.Output.Multiply(team, Inputs(_model.Output, _plan.OutputCount), _work.Logits, scratch);
         team.Barrier();
-        foreach (int output in team.Share(_plan.OutputCount))
-            ConsumeLogits(member, output);
+        foreach (int output in team.Share(_plan.OutputCount)) ConsumeLogits(member, output);
     }
 
     public void Dispose()
@@ -177,15 +172,12 @@ internal sealed unsafe partial class ForwardPass : ITeamJob, IDisposable
         {
             GatePanels(team, member, layer, input);
             team.Barrier();
-            if (layer.Down.NeedsCodes || layer.Down.NeedsBlocks)
-            {
-                QuantizeRows(team, layer.Down, _work.Projection, rows.Count);
-                team.Barrier();
-            }
+            QuantizeRows(team, layer.Down, _work.Projection, rows.Count);
             layer.Down.Multiply(team, Inputs(layer.Down, rows.Count, _work.Projection), Delta(rows.First), scratch);
         }
         else
         {
+            // A single tile streams through the weights, which taking panels of two matrices in turn would interrupt.
             layer.GateUp.Multiply(team, input, _work.Projection, scratch);
             team.Barrier();
             GateRows(team, rows.Count, layer);

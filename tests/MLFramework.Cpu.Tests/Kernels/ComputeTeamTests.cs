@@ -25,6 +25,25 @@ public sealed class ComputeTeamTests
     }
 
     [Test]
+    public void Shares_hold_every_item_once_and_tell_the_next_within_them([Values(1, 2, 3)] int size, [Values(1, 4, 50)] int grain)
+    {
+        const int Items = 37;
+        using var team = new ComputeTeam(size);
+        var counts = new int[Items];
+        team.Run(new Job((t, _) =>
+        {
+            ItemShares shares = t.Share(Items, grain);
+            while (shares.MoveNext())
+            {
+                Interlocked.Increment(ref counts[shares.Current]);
+                bool isLast = (shares.Current + 1) % grain == 0 || shares.Current + 1 == Items;
+                Assert.That(shares.Next, Is.EqualTo(shares.Current + 1 + (isLast ? (size - 1) * grain : 0)));
+            }
+        }));
+        Assert.That(counts, Is.All.EqualTo(1));
+    }
+
+    [Test]
     public void A_failing_member_ends_the_job_and_the_team_goes_on([Values(1, 2, 3)] int size, [Values(0, 1)] int failing)
     {
         using var team = new ComputeTeam(size);

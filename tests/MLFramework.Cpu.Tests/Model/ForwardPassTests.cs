@@ -96,6 +96,19 @@ public sealed class ForwardPassTests
         [Values(TensorType.F32, TensorType.Q8_0, TensorType.Q4_0)] TensorType type, [Values] KVElementType kvType) =>
         AssertSameBits(new SyntheticModel("llama") { Type = type }, kvType);
 
+    /// <summary>So many rows of so wide a layer that its second half goes over them in parts, panel by panel, against eight rows at a time.</summary>
+    [Test]
+    public void Logits_are_the_same_bits_where_the_rows_of_a_wide_layer_are_taken_in_parts([Values(TensorType.F32, TensorType.Q8_0, TensorType.Q4_0)] TensorType type)
+    {
+        int[] prompt = [.. Enumerable.Range(0, 230).Select(i => (i * 37 + 5) % TinyModels.VocabularySize)], blocks = [.. Enumerable.Range(0, 15)];
+        using CpuModel model = TinyModels.Load(new SyntheticModel("llama") { Type = type, Inner = 4096, Context = 256 }.Write());
+        using var runner = new ModelRunner(model, threads: 2);
+        float[] expected = [];
+        for (int start = 0; start < prompt.Length; start += PackedMatrix.LargestTile)
+            expected = runner.Run((prompt[start..Math.Min(start + PackedMatrix.LargestTile, prompt.Length)], start, blocks))[0];
+        Assert.That(MatrixTests.Bits(runner.Run((prompt, 0, blocks))[0]), Is.EqualTo(MatrixTests.Bits(expected)));
+    }
+
     [TestCase("qwen2", 0)]
     [TestCase("qwen3", 0)]
     [TestCase("llama", 1)]
